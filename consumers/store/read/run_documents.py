@@ -5,6 +5,7 @@ Run documents: which runs a search finds, and everything about runs but their po
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import orjson
@@ -60,10 +61,22 @@ class RunDocuments:
         kinds = [order.key.kind for order in wanted.orders]
         after = None if page_token is None else read_keys_token(page_token, kinds, *wanted)
         search = await self.search(wanted)
-        query = search.query(limit=limit + 1, after=after, lost_after_s=self._lost_after_s, offset=offset)
         await self._connection.execute(sql("plan_search"))
-        rows = await self._connection.fetch(query.statement, *query.parameters)
-        return OrderedRuns([search.position(row) for row in rows[:limit]], len(rows) <= limit, wanted)
+        places = list[KeysPosition]()
+        first = 0 if after is None else len(list(takewhile(lambda place: place[0] == 2, after.places)))
+        is_nan = after is not None and any(rank == 1 for rank, _ in after.places[: first + 1])
+        for lacking in range(first, 0 if offset or is_nan else search.stages):
+            if len(places) <= limit:
+                begin = after if lacking == first else None
+                places += await self._places(search, limit=limit + 1 - len(places), after=begin, lacking=lacking)
+        if len(places) <= limit:
+            begin = places[-1] if places else after
+            places += await self._places(search, limit=limit + 1 - len(places), after=begin, offset=offset)
+        return OrderedRuns(places[:limit], len(places) <= limit, wanted)
+
+    async def _places(self, search: OrderedSearch, **which: Any) -> list[KeysPosition]:
+        query = search.query(lost_after_s=self._lost_after_s, **which)
+        return [search.position(row) for row in await self._connection.fetch(query.statement, *query.parameters)]
 
     async def search(self, wanted: RunsWanted) -> OrderedSearch:
         """Return the statements of a search."""

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from consumers.store.pool import PooledConnection
 from consumers.store.read.artifacts import ArtifactChoice, ArtifactsFound, find_artifacts
+from consumers.store.search.conditions import compare_column, condition_of
 from consumers.store.search.filter_terms import All, Compare, Facts, Kind, Node
-from consumers.store.search.sql_builder import compare_column, condition_of, filled
+from consumers.store.search.sql_builder import filled
 from consumers.store.statements import sql
 from schemas.api import DatasetChoice, LoggedModelDocument, LoggedModelOrder, ModelPointDocument
 from schemas.columns import float_to_json

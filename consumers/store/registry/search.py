@@ -12,10 +12,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+from consumers.store.search.conditions import compare_column, condition_of
 from consumers.store.search.filter_terms import All, Compare, Facts, Key, Node, Value
 from consumers.store.search.filter_tokens import FilterError
 from consumers.store.search.page_token import PagePosition, TokenError
-from consumers.store.search.sql_builder import Query, compare_column, condition_of, filled
+from consumers.store.search.sql_builder import Query, filled
 from consumers.store.statements import sql
 
 Listed = Literal["experiments", "models", "model_versions"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from consumers.store.search.filter_terms import Node, Order
+from consumers.store.search.filter_terms import All, Node, Order
 from consumers.store.search.names import json_path
 from consumers.store.search.page_token import SORTED_TEXT, KeysPosition
 from consumers.store.search.sql_builder import (
@@ -56,22 +56,53 @@ class OrderedSearch:
     ) -> None:
         self._filter, self._stage, self._experiments, self._orders = filter, stage, experiments, orders
 
-    def query(self, *, limit: int, after: KeysPosition | None, lost_after_s: float, offset: int = 0) -> Query:
-        """Return the query for the runs after a position, without the first `offset` of them."""
+    @property
+    def is_broad(self) -> bool:
+        """Whether it finds all runs but those in the trash, or those that are not."""
+        return self._experiments is None and not _asks(self._filter)
+
+    @property
+    def stages(self) -> int:
+        """How many parts of the search an index has in order: runs with the first key, then others with the second."""
+        kinds = [order.key.kind for order in self._orders[:2]]
+        return 2 if kinds == ["param", "param_text"] else int(kinds[:1] != [] and kinds[0] in OF_PARTS)
+
+    def query(
+        self,
+        *,
+        limit: int,
+        after: KeysPosition | None,
+        lost_after_s: float,
+        offset: int = 0,
+        lacking: int | None = None,
+    ) -> Query:
+        """
+        Return the query for the runs after a position, without the first `offset` of them.
+
+        With `lacking` only those that lack so many of the first keys and have the next one: an index has them in order.
+        """
         builder = StatementBuilder(lost_after_s)
-        joined, keys = list[str](), list[_SortKey]()
-        for number, order in enumerate(self._orders):
+        conditions = [self.condition(builder)]
+        places, joined, keys = "", list[str](), list[_SortKey]()
+        for at, order in enumerate(self._orders):
+            if lacking is not None and at < lacking:
+                conditions.append(filled(sql("without_key"), {"keys": builder.keys(order.key, nan=True)}))
+                places += f", 2 AS rank{at}, NULL AS value{at}"
+                continue
+            is_there = at == lacking
             if order.key.kind in OF_PARTS or order.key.name in OF_EXPERIMENTS:
-                alias = f"o{number}"
-                parts = {"keys": builder.keys(order.key, nan=True), "alias": alias}
-                joined.append(filled(sql("join_keys"), parts))
-            keys.append(_sort_key(order, f"o{number}.sort_value"))
+                parts = {"keys": builder.keys(order.key, nan=not is_there), "alias": f"o{at}"}
+                joined.append(filled(sql("join_there" if is_there else "join_keys"), parts))
+            key = _sort_key(order, f"o{at}.sort_value")
+            keys.append(key._replace(rank=None) if is_there else key)
+            places += f", {keys[-1].rank or 0} AS rank{at}, {key.column} AS value{at}"
+        behind = after and after._replace(places=after.places[lacking or 0 :])
         return builder.query(
             "search_by_keys",
-            places="".join(f", {key.rank or 0} AS rank{at}, {key.column} AS value{at}" for at, key in enumerate(keys)),
+            places=places,
             joined=" ".join(joined),
-            condition=self.condition(builder),
-            behind="true" if after is None else _behind(keys, after, builder),
+            condition=" AND ".join(conditions),
+            behind="true" if behind is None else _behind(keys, behind, builder),
             order=", ".join([*map(_direction, keys), "r.run_id"]),
             limit=limit,
             offset=builder.add(offset, "bigint"),
@@ -91,6 +122,11 @@ class OrderedSearch:
         ranks = range(len(self._orders))
         places = [(row[f"rank{at}"], None if row[f"rank{at}"] else row[f"value{at}"]) for at in ranks]
         return KeysPosition(tuple(places), row["run_id"])
+
+
+def _asks(node: Node) -> bool:
+    """Return whether a filter compares anything."""
+    return not isinstance(node, All) or any(_asks(part) for part in node.parts)
 
 
 def label_values(

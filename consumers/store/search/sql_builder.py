@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from consumers.store.search.filter_terms import All, Compare, Either, Key, Node, Not, Order, Value
+from consumers.store.search.conditions import SIGNS, condition_of, has_word, has_words
+from consumers.store.search.filter_terms import STAGES, Compare, Key, Node, Order, Value
 from consumers.store.search.names import json_path, param_paths, series_candidates
 from consumers.store.search.page_token import SORTED_TEXT, PagePosition
 from consumers.store.statements import sql
@@ -26,10 +27,6 @@ COLUMNS = {
     "duration": "(coalesce(r.ended, r.updated)::float8 - coalesce(r.started, r.created))",
     "experiment": "(SELECT x.experiment FROM run_experiments x WHERE x.run_id = r.run_id)",
     "experiment_id": "(SELECT x.experiment_id FROM run_experiments x WHERE x.run_id = r.run_id)",
-}  # fmt: skip
-SIGNS = {
-    "<": "<", "<=": "<=", ">": ">", ">=": ">=",
-    "like": "LIKE", "not like": "NOT LIKE", "ilike": "ILIKE", "not ilike": "NOT ILIKE",
 }  # fmt: skip
 OF_EXPERIMENTS = ("experiment", "experiment_id")  # facts that the view run_experiments has
 _STATS = {
@@ -192,9 +189,11 @@ class StatementBuilder:
             return f"({empty})" if one.op == "is null" else f"(NOT {empty})"
         if one.key.kind == "state":
             return self._state(one)
+        if one.key.kind == "stage":
+            return self._stage(one)
         if one.key.name in OF_EXPERIMENTS:
             return self._experiment(one)
-        if one.key.kind in ("text", "stage"):
+        if one.key.kind == "text":
             return f"({self._text_test(column, one)})"
         return f"({self._number_test(column, one)})"
 
@@ -202,16 +201,29 @@ class StatementBuilder:
         return self.add([value.text for value in one.values], "text[]")
 
     def _experiment(self, one: Compare) -> str:
+        fact = one.key.name
         if one.op == "in":
-            return f"(r.run_id IN ({filled(sql(f'where_{one.key.name}'), {'wanted': self._texts(one)})}))"
-        test = self._text_test(f"x.{one.key.name}", one)
-        return f"(r.run_id IN ({filled(sql('where_experiments'), {'test': test})}))"
+            parts = {"wanted": self._texts(one)}
+            return filled(sql(f"of_{fact}"), {**parts, "named": filled(sql(f"tags_of_{fact}"), parts)})
+        if fact == "experiment":
+            tests = {"test_of_name": self._text_test("e.name", one), "test_of_tag": self._text_test("r.tag", one)}
+        else:
+            columns = {"test_of_id": "r.experiment_id", "test_of_names_id": "n.experiment_id", "test_of_none": "''"}
+            tests = {name: self._text_test(column, one) for name, column in columns.items()}
+        return filled(sql(f"{fact}_like"), tests)
+
+    def _stage(self, one: Compare) -> str:
+        stages = {value.text for value in one.values}
+        wanted = stages if one.op == "in" else set(STAGES) - stages
+        if len(wanted) != 1:
+            return "true" if wanted else "false"
+        return f"({'' if wanted == {'active'} else 'NOT '}{sql('is_active')})"
 
     def _anywhere(self, one: Compare) -> str:
         """Return a condition that each word is in one of the texts of a run."""
         words = [self.add(word, "text") for word in one.values[0].text.split()]
-        columns = [[_has(column, word) for column in _ANYWHERE] for word in words]
-        tests = [f"{_has('t.value', word)} OR {_has('t.name', word)}" for word in words]
+        columns = [[has_word(column, word) for column in _ANYWHERE] for word in words]
+        tests = [f"{has_word('t.value', word)} OR {has_word('t.name', word)}" for word in words]
         tags = [f"r.run_id IN ({filled(sql('where_any_tag'), {'test': test})})" for test in tests]
         each = [f"({' OR '.join([*some, tag])})" for some, tag in zip(columns, tags, strict=True)]
         return f"({'NOT ' if one.op == 'not has' else ''}({' AND '.join(each)}))"
@@ -372,41 +384,6 @@ def _read_number(value: Value) -> float | None:
 def _forms(text: str) -> Sequence[str]:
     """Return the forms of a text; MLflow's clients write booleans as Python does."""
     return (text, text.lower()) if text in ("True", "False") else (text,)
-
-
-def condition_of(node: Node, compare: Callable[[Compare], str]) -> str:
-    """Return a filter as a condition of SQL; `compare` returns that of one comparison."""
-    match node:
-        case All(parts):
-            return f"({' AND '.join(condition_of(part, compare) for part in parts)})" if parts else "true"
-        case Either(parts):
-            return f"({' OR '.join(condition_of(part, compare) for part in parts)})"
-        case Not(part):
-            return f"(NOT {condition_of(part, compare)})"
-        case Compare():
-            return compare(node)
-
-
-def compare_column(column: str, one: Compare, add: Callable[[Any, str], str]) -> str:
-    """Return a comparison of a column with its values, numbers or texts; `add` adds a parameter of a type."""
-    is_number = one.key.kind in ("metric", "number", "time")
-    kind = "float8" if is_number else "text"
-    values = [value.number if is_number else value.text for value in one.values]
-    if one.op in ("has", "not has"):
-        return has_words(column, one, add)
-    if one.op in ("in", "not in"):
-        return f"{'NOT ' if one.op == 'not in' else ''}{column} = ANY ({add(values, f'{kind}[]')})"
-    return f"{column} {SIGNS[one.op]} {add(values[0], kind)}"
-
-
-def has_words(column: str, one: Compare, add: Callable[[Any, str], str]) -> str:
-    """Return a test that a text contains each word of a comparison, in any case."""
-    each = " AND ".join(_has(column, add(word, "text")) for word in one.values[0].text.split())
-    return f"{'NOT ' if one.op == 'not has' else ''}({each})"
-
-
-def _has(column: str, word: str) -> str:
-    return f"strpos(lower({column}), lower({word})) > 0"
 
 
 def filled(statement: str, parts: dict[str, str]) -> str:

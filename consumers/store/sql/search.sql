@@ -29,6 +29,9 @@ ORDER BY :order LIMIT :limit OFFSET :offset;
 -- name: join_keys
 LEFT JOIN (:keys) AS :alias (run_id, sort_value) ON :alias.run_id = r.run_id
 
+-- name: join_there
+JOIN (:keys) AS :alias (run_id, sort_value) ON :alias.run_id = r.run_id
+
 -- name: rank_of_key
 -- Runs with a value come first, in both directions, then those with NaN, then those without a value.
 (CASE WHEN :column IS NULL THEN 2 WHEN :is_nan THEN 1 ELSE 0 END)
@@ -84,39 +87,50 @@ SELECT v.run_id FROM (:values) AS v WHERE :test
 -- name: keys_experiment
 SELECT x.run_id, left(:column, 200) COLLATE "C" FROM run_experiments x
 
--- name: where_experiments
-SELECT x.run_id FROM run_experiments x WHERE :test
-
--- name: where_experiment
+-- name: of_experiment
 -- Runs of the experiments with these names, and of tags that no experiment has or had as a name. Arrays, because an
 -- index finds their elements.
-WITH named AS MATERIALIZED (
-    SELECT n.name FROM experiment_names n JOIN experiments e USING (experiment_id) WHERE e.name = ANY (:wanted)
-    UNION ALL
-    SELECT w.name FROM unnest(:wanted) AS w (name)
-    WHERE NOT EXISTS (SELECT FROM experiment_names n WHERE n.name = w.name)
-)
-SELECT x.run_id FROM runs x
-WHERE x.experiment_id <> ''
-  AND x.experiment_id = ANY (ARRAY(SELECT e.experiment_id FROM experiments e WHERE e.name = ANY (:wanted)))
-UNION ALL
-SELECT x.run_id FROM runs x
-WHERE x.tag <> '' AND (left(x.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(name, 200) FROM named))
-  AND x.tag = ANY (ARRAY(SELECT name FROM named)) AND x.experiment_id = ''
-UNION ALL -- of an experiment that is not there, or not yet
-SELECT x.run_id FROM runs x
-WHERE x.tag <> ''
-  AND (left(x.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(w.name, 200) FROM unnest(:wanted) AS w (name)))
-  AND x.tag = ANY (:wanted) AND x.experiment_id <> ''
-  AND NOT EXISTS (SELECT FROM experiments e WHERE e.experiment_id = x.experiment_id)
+(r.experiment_id <> ''
+ AND r.experiment_id = ANY (ARRAY(SELECT e.experiment_id FROM experiments e WHERE e.name = ANY (:wanted)))
+ OR r.tag <> '' AND (left(r.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(named.name, 200) FROM (:named) AS named))
+ AND r.tag = ANY (ARRAY(SELECT named.name FROM (:named) AS named)) AND r.experiment_id = ''
+ OR r.tag <> '' -- of an experiment that is not there, or not yet
+ AND (left(r.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(w.name, 200) FROM unnest(:wanted) AS w (name)))
+ AND r.tag = ANY (:wanted) AND r.experiment_id <> ''
+ AND NOT EXISTS (SELECT FROM experiments e WHERE e.experiment_id = r.experiment_id))
 
--- name: where_experiment_id
-WITH named AS MATERIALIZED (SELECT n.name FROM experiment_names n WHERE n.experiment_id = ANY (:wanted))
-SELECT x.run_id FROM runs x WHERE x.experiment_id <> '' AND x.experiment_id = ANY (:wanted)
+-- name: tags_of_experiment
+SELECT n.name FROM experiment_names n JOIN experiments e USING (experiment_id) WHERE e.name = ANY (:wanted)
 UNION ALL
-SELECT x.run_id FROM runs x
-WHERE x.tag <> '' AND (left(x.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(name, 200) FROM named))
-  AND x.tag = ANY (ARRAY(SELECT name FROM named)) AND x.experiment_id = ''
+SELECT w.name FROM unnest(:wanted) AS w (name) WHERE NOT EXISTS (SELECT FROM experiment_names n WHERE n.name = w.name)
+
+-- name: of_experiment_id
+(r.experiment_id <> '' AND r.experiment_id = ANY (:wanted)
+ OR r.tag <> '' AND (left(r.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(named.name, 200) FROM (:named) AS named))
+ AND r.tag = ANY (ARRAY(SELECT named.name FROM (:named) AS named)) AND r.experiment_id = '')
+
+-- name: tags_of_experiment_id
+SELECT n.name FROM experiment_names n WHERE n.experiment_id = ANY (:wanted)
+
+-- name: experiment_like
+-- The same for any test of a name. Each set of names is made once.
+(r.experiment_id <> ''
+ AND r.experiment_id = ANY (ARRAY(SELECT e.experiment_id FROM experiments e WHERE :test_of_name))
+ OR r.experiment_id = '' AND r.tag = ANY (ARRAY(
+     SELECT n.name FROM experiment_names n JOIN experiments e USING (experiment_id) WHERE :test_of_name))
+ OR :test_of_tag AND CASE WHEN r.experiment_id = '' THEN NOT EXISTS (SELECT FROM experiment_names n WHERE n.name = r.tag)
+    ELSE NOT EXISTS (SELECT FROM experiments e WHERE e.experiment_id = r.experiment_id) END)
+
+-- name: experiment_id_like
+(r.experiment_id <> '' AND :test_of_id
+ OR r.experiment_id = '' AND r.tag = ANY (ARRAY(SELECT n.name FROM experiment_names n WHERE :test_of_names_id))
+ OR r.experiment_id = '' AND :test_of_none AND NOT EXISTS (SELECT FROM experiment_names n WHERE n.name = r.tag))
+
+-- name: is_active
+-- In the view of stage_with_experiment. CASE, because PostgreSQL expects that no run is in none of these experiments.
+(r.lifecycle_stage = 'active'
+ AND CASE WHEN r.experiment_id = ANY (ARRAY(SELECT e.experiment_id FROM experiments e WHERE e.deleted)) THEN false
+     ELSE true END)
 
 -- name: in_stage
 r.lifecycle_stage = :stage

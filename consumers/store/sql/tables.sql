@@ -48,37 +48,51 @@ WHERE series_id = ANY ($1::uuid[]) AND month = ANY ($2::int[]) AND first_index =
 -- name: found_runs
 SELECT r.run_id FROM runs r WHERE NOT r.deleted AND :condition
 
+-- name: among_found
+:alias.run_id IN (SELECT r.run_id FROM runs r WHERE NOT r.deleted AND :condition)
+
+-- name: among_all_but
+-- Where nearly all are found, those that are not are fewer.
+NOT EXISTS (SELECT FROM runs r WHERE r.run_id = :alias.run_id AND (r.deleted OR NOT (:condition)))
+
 -- name: count_found_runs
 SELECT count(*) FROM (:runs) AS found
 
 -- name: param_columns
-SELECT 'param' AS kind, name, array_agg(type ORDER BY type) AS types, sum(runs)::bigint AS runs
-FROM (SELECT p.name, p.value ->> 'type' AS type, count(*) AS runs FROM params p
-      WHERE NOT p.superseded AND :among GROUP BY 1, 2) AS typed
-WHERE strpos(lower(name), lower(:prefix)) = 1 GROUP BY name
+-- Types as bits, because that needs no sorting; OFFSET 0: names are compared after they are grouped.
+SELECT 'param' AS kind, name, types, runs
+FROM (SELECT p.name, bit_or(:types) AS types, count(*) AS runs FROM params p
+      WHERE NOT p.superseded AND :among GROUP BY p.name OFFSET 0) AS named
+WHERE strpos(lower(name), lower(:prefix)) = 1
 
 -- name: tag_columns
-SELECT 'tag' AS kind, name, ARRAY['string'] AS types, runs
-FROM (SELECT t.name, count(*) AS runs FROM tags t WHERE :among GROUP BY 1) AS named
+SELECT 'tag' AS kind, name, 1 AS types, runs
+FROM (SELECT t.name, count(*) AS runs FROM tags t WHERE :among GROUP BY t.name OFFSET 0) AS named
 WHERE strpos(lower(name), lower(:prefix)) = 1
 
 -- name: label_columns
-SELECT 'label' AS kind, name, array_agg(type ORDER BY type) AS types, sum(runs)::bigint AS runs
-FROM (SELECT l.name, l.value ->> 'type' AS type, count(*) AS runs FROM run_labels l WHERE :among GROUP BY 1, 2) AS typed
-WHERE strpos(lower(name), lower(:prefix)) = 1 GROUP BY name
+SELECT 'label' AS kind, name, types, runs
+FROM (SELECT l.name, bit_or(:types) AS types, count(*) AS runs FROM run_labels l
+      WHERE :among GROUP BY l.name OFFSET 0) AS named
+WHERE strpos(lower(name), lower(:prefix)) = 1
+
+-- name: types_of_value
+CASE :value ->> 'type' WHEN 'string' THEN 1 WHEN 'float' THEN 2 WHEN 'int' THEN 4 WHEN 'bool' THEN 8
+     WHEN 'datetime' THEN 16 WHEN 'json' THEN 32 WHEN 'histogram' THEN 64 ELSE 0 END
 
 -- name: metric_columns
--- By written name, see schemas/names.py.
-SELECT 'metric' AS kind, written AS name, ARRAY[CASE WHEN bool_and(integer) THEN 'int' ELSE 'float' END] AS types,
-       sum(runs)::bigint AS runs
+-- By written name, see schemas/names.py, of the newest attempt.
+SELECT 'metric' AS kind, written AS name, bit_or(types) AS types, sum(runs)::bigint AS runs
 FROM (SELECT CASE WHEN step_name = 'main' THEN '' ELSE step_name || '/' END || name || CASE WHEN labels = '{}' THEN ''
              ELSE '{' || (SELECT string_agg(key || '=' || value, ',' ORDER BY key COLLATE "C") FROM jsonb_each_text(labels))
-             || '}' END AS written, integer, runs
-      FROM (SELECT s.step_name, s.name, s.labels, bool_and(s.integer) AS integer,
-                   count(*) FILTER (WHERE s.attempt = 1 OR NOT EXISTS (
-                       SELECT FROM series e WHERE e.run_id = s.run_id AND e.attempt < s.attempt AND e.name = s.name
-                       AND e.step_name = s.step_name AND e.labels = s.labels AND NOT e.deleted)) AS runs
-            FROM series s WHERE NOT s.deleted AND NOT s.system AND :among GROUP BY 1, 2, 3) AS grouped) AS named
+             || '}' END AS written, types, runs
+      FROM (SELECT s.step_name, s.name, s.labels, bit_or(CASE WHEN s.integer THEN 4 ELSE 2 END) AS types, count(*) AS runs
+            FROM series s WHERE NOT s.deleted AND NOT s.system AND :among
+              AND NOT EXISTS (SELECT FROM series later
+                              WHERE later.run_id = s.run_id AND later.attempt > 1 AND later.attempt > s.attempt
+                                AND later.name = s.name AND later.step_name = s.step_name AND later.labels = s.labels
+                                AND NOT later.deleted)
+            GROUP BY s.name, s.step_name, s.labels) AS grouped OFFSET 0) AS named
 WHERE strpos(lower(written), lower(:prefix)) = 1 GROUP BY written
 
 -- name: columns_found

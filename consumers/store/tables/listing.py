@@ -16,12 +16,18 @@ from consumers.store.statements import sql
 KINDS = ("param", "metric", "tag", "label")  # of columns that differ between runs
 FACTS = {name: kind for kind, name in dict.fromkeys(RUN_FACTS.values()) if kind != "anywhere"}
 _OF_PARTS = {"param": "p", "tag": "t", "label": "l", "metric": "s"}  # the alias of the table
-_TYPES = {"number": "int", "time": "time", "duration": "duration"}
+TYPES = ("string", "float", "int", "bool", "datetime", "json", "histogram")  # as the bits of types_of_value
+_FACT_TYPES = {"number": "int", "time": "time", "duration": "duration"}
 
 
 def fact_type(name: str) -> str:
     """Return the type of a fact: string, int, time or duration (µs)."""
-    return _TYPES.get(FACTS[name], "string")
+    return _FACT_TYPES.get(FACTS[name], "string")
+
+
+def types_of(bits: int) -> list[str]:
+    """Return the types of values in a row of `columns_query`."""
+    return sorted(name for place, name in enumerate(TYPES) if bits >> place & 1)
 
 
 def count_query(search: OrderedSearch, lost_after_s: float) -> Query:
@@ -37,10 +43,12 @@ def columns_query(
     """Return the query for the columns of these kinds whose name begins so, of the runs that a search finds."""
     builder = StatementBuilder(lost_after_s)
     wanted = builder.add(prefix, "text")
-    parts = [
-        filled(sql(f"{kind}_columns"), {"among": _among(search, builder, _OF_PARTS[kind]), "prefix": wanted})
-        for kind in kinds
-    ]
+    parts = []
+    for kind in kinds:
+        alias = _OF_PARTS[kind]
+        types = filled(sql("types_of_value"), {"value": f"{alias}.value"})
+        among = _among(search, builder, alias)
+        parts.append(filled(sql(f"{kind}_columns"), {"among": among, "prefix": wanted, "types": types}))
     return builder.query("columns_found", columns=" UNION ALL ".join(f"({part})" for part in parts), limit=limit)
 
 
@@ -60,5 +68,5 @@ def values_query(search: OrderedSearch, key: Key, prefix: str, *, limit: int, lo
 
 
 def _among(search: OrderedSearch, builder: StatementBuilder, alias: str) -> str:
-    runs = filled(sql("found_runs"), {"condition": search.condition(builder)})
-    return f"{alias}.run_id IN ({runs})"
+    name = "among_all_but" if search.is_broad else "among_found"
+    return filled(sql(name), {"condition": search.condition(builder), "alias": alias})

@@ -14,7 +14,7 @@ from consumers.store.search.filter_terms import Key
 from consumers.store.search.sql_builder import Query
 from consumers.store.statements import sql
 from consumers.store.tables.cells import MAX_CELL, Cells, read_cells
-from consumers.store.tables.listing import FACTS, KINDS, columns_query, count_query, fact_type, values_query
+from consumers.store.tables.listing import FACTS, KINDS, columns_query, count_query, fact_type, types_of, values_query
 from schemas.api.tables import ColumnFound, ValueFound
 
 
@@ -43,7 +43,9 @@ class TablesReader:
         ]
         query = columns_query(search, KINDS, prefix, limit=limit, lost_after_s=self._lost_after_s)
         rows = await self._rows(query)
-        found = [ColumnFound(key=(row["kind"], row["name"]), types=row["types"], runs=row["runs"]) for row in rows]
+        found = [
+            ColumnFound(key=(row["kind"], row["name"]), types=types_of(row["types"]), runs=row["runs"]) for row in rows
+        ]
         return [*facts, *found][:limit]
 
     async def values(self, wanted: RunsWanted, key: Key, prefix: str, *, limit: int) -> list[ValueFound]:
