@@ -13,7 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as `typing` has it; importing typing would cost more than this whole package
 if TYPE_CHECKING:
-    from gateway import artifacts, experiments, models, query, runs
+    from gateway import artifacts, experiments, models, query, read, runs
     from gateway.client.encoding.histogram import Histogram, histogram
     from gateway.client.errors import ClientError
     from gateway.client.recording.report import Report
@@ -66,6 +66,7 @@ __all__ = [
     "models",
     "note",
     "query",
+    "read",
     "runs",
     "set_labels",
     "set_tags",
@@ -88,7 +89,7 @@ _HOMES = {
     "log_table": "gateway.client.run.logged.functions",
     "log_text": "gateway.client.run.logged.functions",
 }
-_MODULES = frozenset({"artifacts", "experiments", "models", "query", "runs"})  # of this folder
+_MODULES = frozenset({"artifacts", "experiments", "models", "query", "read", "runs"})  # of this folder
 
 
 if not TYPE_CHECKING:  # a type checker that saw it would accept any name

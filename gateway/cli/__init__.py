@@ -6,6 +6,7 @@ The `gateway` command.
 - `stack`: up, down, logs, demo. `status`: processes, lag and trackers. `doctor`: settings and what cannot be reached.
   `sync`: journals of ended processes. `imports`: what other tools recorded.
 - `runs`: list, show, tail. `run_log`: one run for people. `edits`: delete, rename, tag; `lookup` finds the runs
-  and names in their arguments. `registry/`: experiments and models. `artifacts`: files of runs.
+  and names in their arguments. `registry/`: experiments and models. `reading/`: search, compare,
+  series, export, MCP. `artifacts`: files of runs.
 - `tokens`: who may use the servers.
 """

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from gateway.cli import artifacts, doctor, edits, imports, runs, stack, status, sync, tokens
 from gateway.cli.plugin_help import summary_of
+from gateway.cli.reading import agents, commands, export
 from gateway.cli.registry import experiments, models, views
 from gateway.client.errors import ClientError
 from gateway.console import named_home, print_notice, with_home
@@ -79,6 +80,9 @@ status.register(app)
 doctor.register(app)
 sync.register(app)
 edits.register(runs.app)
+commands.register(runs.app)
+export.register(runs.app)
+agents.register(app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(experiments.app, name="experiments")
 app.add_typer(models.app, name="models")

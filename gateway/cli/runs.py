@@ -159,7 +159,7 @@ def history(
         if as_json:
             print(json_text({"step": step, "time": time, "value": float_to_json(value)}, indent=None))
         else:
-            print(f"{step},{time},{value!r}" if as_csv else f"{step:>10}  {_time_text(time)} UTC  {value!r}")
+            print(f"{step},{time},{value!r}" if as_csv else f"{step:>10}  {time_text(time)} UTC  {value!r}")
     if not points:
         names = {name for written in names_of(base, run, "series").values() for name in written}
         check_name(run, "series", metric, {name: {name} for name in names})
@@ -244,7 +244,7 @@ def _print_runs(runs: list[dict[str, Any]]) -> None:
             "run": run["run_id"],
             "name": run["name"],
             "state": run["state"],
-            STARTED: _time_text(run.get("started") or run.get("created"))[0 if width >= WITH_GROUP else 5 : -3],
+            STARTED: time_text(run.get("started") or run.get("created"))[0 if width >= WITH_GROUP else 5 : -3],
             "points": f"{run.get('points', 0):,}",
             "group": run.get("group", ""),
             "last values": ", ".join(
@@ -256,7 +256,7 @@ def _print_runs(runs: list[dict[str, Any]]) -> None:
 
 
 def _event_line(event: dict[str, Any]) -> str:
-    parts = [f"{_time_text(event.get('time'))} UTC", event["kind"]]
+    parts = [f"{time_text(event.get('time'))} UTC", event["kind"]]
     for series in event.get("series", []):
         points = series["points"]
         if points:
@@ -276,6 +276,6 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _time_text(time_us: int | None) -> str:
+def time_text(time_us: int | None) -> str:
     """Return a time in UTC, as run logs show it and filters take it."""
     return datetime.fromtimestamp(min(time_us, LAST_US) / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S") if time_us else ""

@@ -121,6 +121,24 @@ def get(api: str, path: str, /, **parameters: Any) -> Any:
             raise ApiRefused(f"{_shown(api)} is another server than the API: {CORRECT_ADDRESS}") from None
 
 
+def post(
+    api: str, path: str, question: Mapping[str, Any], *, method: str = "POST", headers: Mapping[str, str] | None = None
+) -> Any:
+    """
+    Return the JSON document that answers a question, which is a JSON object. Raises as `get` does.
+
+    Questions have a body where they may name thousands of runs; they change nothing unless their route says so.
+    """
+    body = json.dumps(question, allow_nan=False).encode()
+    timeout_s = ANSWER_TIMEOUT_S + float(question.get("timeout_s") or 0)
+    with _request(api, path, timeout_s, body, method, headers or {}) as response:
+        _check(api, response)
+        try:
+            return json.loads(response.read())
+        except ValueError:
+            raise ApiRefused(f"{_shown(api)} is another server than the API: {CORRECT_ADDRESS}") from None
+
+
 def ask(api: str, path: str, timeout_s: float, /, **parameters: Any) -> tuple[int, dict[str, Any]]:
     """
     Return the status and the document of an answer, whatever the status; {} where the body is no JSON object.
@@ -137,7 +155,18 @@ def ask(api: str, path: str, timeout_s: float, /, **parameters: Any) -> tuple[in
 
 def stream(api: str, /, **parameters: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (position, event) of the event stream until the API ends it. Raises as `get` does."""
-    with _request(api, _target("/v1/stream", parameters), QUIET_TIMEOUT_S) as response:
+    return ((position, event) for position, event in signs(api, **parameters) if event is not None)
+
+
+def signs(
+    api: str, /, quiet_s: float = QUIET_TIMEOUT_S, **parameters: Any
+) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """
+    Yield what `stream` does, and (position, None) for each sign of life in between, about every 5 s.
+
+    Raises ApiUnavailable, too, after `quiet_s` without either.
+    """
+    with _request(api, _target("/v1/stream", parameters), quiet_s) as response:
         _check(api, response)
         position, data = "", ""
         while line := response.readline():
@@ -146,8 +175,8 @@ def stream(api: str, /, **parameters: Any) -> Iterator[tuple[str, dict[str, Any]
                 position = value.strip()
             elif field == "data":
                 data += value.strip()
-            elif not field and data:
-                yield position, json.loads(data)
+            elif not field:
+                yield position, json.loads(data) if data else None
                 data = ""
 
 
@@ -185,6 +214,10 @@ class ApiBytes:
             raise _away(self._api, ConnectionError("the answer ended too early"))
         return data
 
+    def header(self, name: str) -> str:
+        """Return a header of the answer; "" if it has none of this name."""
+        return self._response.getheader(name) or ""
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -207,17 +240,25 @@ def open_bytes(api: str, path: str, offset: int, /, **parameters: Any) -> ApiByt
 
 def _target(path: str, parameters: Mapping[str, Any]) -> str:
     given = {name: value for name, value in parameters.items() if value is not None}
-    return f"{path}?{urlencode(given, errors='replace')}" if given else path
+    return f"{path}?{urlencode(given, doseq=True, errors='replace')}" if given else path
 
 
 @contextmanager
-def _request(api: str, target: str, timeout_s: float) -> Iterator[HTTPResponse]:
-    """Send one GET and give the response to the block, which reads it. Raises ApiUnavailable, also for the block."""
+def _request(
+    api: str,
+    target: str,
+    timeout_s: float,
+    body: bytes | None = None,
+    method: str = "GET",
+    more: Mapping[str, str] | None = None,
+) -> Iterator[HTTPResponse]:
+    """Send a request and give the response to the block, which reads it. Raises ApiUnavailable, also for the block."""
     import http.client
 
     connection = _connect(api, timeout_s)
     try:
-        connection.request("GET", _path(api, target), headers=_headers(api))
+        headers = {**_headers(api), **({} if body is None else {"Content-Type": "application/json"}), **(more or {})}
+        connection.request(method, _path(api, target), body, headers)
         yield connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         raise _away(api, error) from error

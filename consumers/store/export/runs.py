@@ -8,7 +8,7 @@ that neither needs all runs in memory.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -17,8 +17,10 @@ from consumers.store.export.blocks import Block, Column, Kind
 from consumers.store.pool import PooledConnection
 from consumers.store.read.run_documents import RunDocuments, RunsWanted
 from consumers.store.search.filter import parse_order
+from consumers.store.search.filter_terms import Key
 from consumers.store.search.filter_tokens import FilterError
 from consumers.store.statements import sql
+from consumers.store.tables.cells import Cells
 from schemas.columns import float_from_json
 from schemas.names import series_name
 
@@ -30,19 +32,30 @@ FACTS: dict[str, Kind] = {
     "parent_run_id": "text", "message": "text", "lifecycle_stage": "text", "attempt": "int", "created": "int",
     "started": "int", "ended": "int", "updated": "int",
 }  # fmt: skip
+INT_STATS = ("count", "non_finite", "step")
 MAPPINGS = {"param": "params", "param_text": "params", "metric": "metrics", "tag": "tags"}
+
+
+StatReader = Callable[[Sequence[str], Sequence[Key]], Awaitable[Cells]]
 
 
 class TooManyColumns(ValueError):
     """The runs have more parameters, series and tags than an export has columns."""
 
 
+class Chosen(NamedTuple):
+    """Where the value of a column is: in a field of run documents, params, metrics or tags, or a fact."""
+
+    source: str
+    name: str = ""  # in params, metrics or tags
+    stat: str = "last"  # of a metric; others than the last value are read in addition
+
+
 class RunColumn(NamedTuple):
-    """A column of the export, and where its value is in a run document."""
+    """A column of the export, and where its value is."""
 
     column: Column
-    source: str  # a field of the document: params, metrics or tags with a name in it, else a fact
-    name: str
+    chosen: Chosen
 
 
 class _Params(NamedTuple):
@@ -51,20 +64,20 @@ class _Params(NamedTuple):
     is_huge: bool
 
 
-def read_column(text: str) -> tuple[str, str]:
-    """Return source and name of a column, written as in filters: `params.lr`, `metrics.loss`. Raises FilterError."""
+def read_column(text: str) -> Chosen:
+    """Return a column that is written as in filters: `params.lr`, `min(metrics.loss)`. Raises FilterError."""
     if text in FACTS:
-        return text, ""
+        return Chosen(text)
     order = parse_order(text)
     if order.descending or text.lower().rstrip().endswith((" asc", " desc")):
         raise FilterError(f"{text!r:.200} sorts: a column is a name alone")
     if order.key.kind not in MAPPINGS:
         raise FilterError(f"{text!r:.200} is no column of an export: the facts are {', '.join(FACTS)}")
-    return MAPPINGS[order.key.kind], order.key.name
+    return Chosen(MAPPINGS[order.key.kind], order.key.name, order.key.stat)
 
 
 async def run_columns(
-    connection: PooledConnection, documents: RunDocuments, wanted: RunsWanted, chosen: Sequence[tuple[str, str]] | None
+    connection: PooledConnection, documents: RunDocuments, wanted: RunsWanted, chosen: Sequence[Chosen] | None
 ) -> list[RunColumn]:
     """
     Return the columns of the runs of a search: those that are chosen, in this order, or all that the runs have.
@@ -87,20 +100,23 @@ async def run_columns(
                 raise TooManyColumns
     if chosen is None:
         named = (("params", params), ("metrics", metrics), ("tags", tags))
-        chosen = [*((fact, "") for fact in FACTS), *((kind, name) for kind, some in named for name in sorted(some))]
-    return [_column(source, name, params) for source, name in chosen]
+        chosen = [*map(Chosen, FACTS), *(Chosen(kind, name) for kind, some in named for name in sorted(some))]
+    return [RunColumn(_column(one, params), one) for one in chosen]
 
 
 async def run_blocks(
-    documents: RunDocuments, wanted: RunsWanted, columns: Sequence[RunColumn]
+    documents: RunDocuments, stats: StatReader, wanted: RunsWanted, columns: Sequence[RunColumn]
 ) -> AsyncGenerator[Block]:
-    """Yield a row for each run of a search, in its order."""
+    """Yield a row for each run of a search, in its order. `stats` reads other values of series than the last."""
     readers = [_reader(one) for one in columns]
+    keys = [Key("metric", one.chosen.name, one.chosen.stat) for one in columns if one.chosen.stat != "last"]
     at_once = max(1, CELLS_AT_ONCE // max(1, len(columns)))
     rows: list[list[Any]] = []
     async for ids in _pages(documents, wanted):
-        async for _, text in documents.read(ids):
-            document = orjson.loads(text)
+        cells = (await stats(ids, keys)).columns if keys else []
+        beside = {run_id: dict(zip(keys, row, strict=True)) for run_id, *row in zip(ids, *cells, strict=True)}
+        async for run_id, text in documents.read(ids):
+            document = {**orjson.loads(text), "stats": beside[run_id]}
             rows.append([read(document) for read in readers])
             if len(rows) >= at_once:
                 yield Block(len(rows), list(zip(*rows, strict=True)))
@@ -120,12 +136,17 @@ async def _pages(documents: RunDocuments, wanted: RunsWanted) -> AsyncGenerator[
             return
 
 
-def _column(source: str, name: str, params: Mapping[str, _Params]) -> RunColumn:
+def _column(chosen: Chosen, params: Mapping[str, _Params]) -> Column:
+    source, name, stat = chosen
+    if source in FACTS:
+        return Column(source, FACTS[source])
     if source == "params":
-        return RunColumn(Column(f"params.{name}", _param_kind(params.get(name))), source, name)
-    if source in ("metrics", "tags"):
-        return RunColumn(Column(f"{source}.{name}", "float" if source == "metrics" else "text"), source, name)
-    return RunColumn(Column(source, FACTS[source]), source, "")
+        return Column(f"params.{name}", _param_kind(params.get(name)))
+    if source == "tags":
+        return Column(f"tags.{name}", "text")
+    if stat == "last":
+        return Column(f"metrics.{name}", "float")
+    return Column(f"{stat}(metrics.{name})", "int" if stat in INT_STATS else "float")
 
 
 def _param_kind(found: _Params | None) -> Kind:
@@ -140,7 +161,12 @@ def _param_kind(found: _Params | None) -> Kind:
 
 def _reader(column: RunColumn) -> Callable[[Mapping[str, Any]], Any]:
     """Return the function that takes the value of a column out of a run document; None where there is none."""
-    kind, source, name = column.column.kind, column.source, column.name
+    kind, (source, name, stat) = column.column.kind, column.chosen
+    key = Key("metric", name, stat)
+
+    def read_stat(document: Mapping[str, Any]) -> Any:
+        found = document["stats"].get(key)
+        return found if found is None or kind == "int" else float_from_json(found)
 
     def read_metric(document: Mapping[str, Any]) -> Any:
         found = document["metrics"].get(name)
@@ -157,7 +183,7 @@ def _reader(column: RunColumn) -> Callable[[Mapping[str, Any]], Any]:
     def read_tag(document: Mapping[str, Any]) -> Any:
         return document["tags"].get(name)
 
-    readers = {"metrics": read_metric, "params": read_param, "tags": read_tag}
+    readers = {"metrics": read_metric if stat == "last" else read_stat, "params": read_param, "tags": read_tag}
     return readers.get(source, lambda document: document[source])
 
 

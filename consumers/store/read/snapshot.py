@@ -118,8 +118,8 @@ class Snapshot:
         self._connection, self._lost_after_s = connection, lost_after_s
         self.registry, self.points_of = RegistryReader(connection), PointsReader(connection)
         self.documents, self.definitions = RunDocuments(connection, lost_after_s), DefinitionsReader(connection)
-        self.exports = Exports(connection, self.documents)
         self.tables = TablesReader(connection, self.documents, lost_after_s)
+        self.exports = Exports(connection, self.documents, self.tables.cells)
 
     async def runs(
         self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None

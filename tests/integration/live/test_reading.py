@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import json
 import math
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from gateway import read
+from gateway.cli import main
 from schemas import events as ev
 from schemas.columns import float_from_json
 from schemas.values import FloatValue, IntValue, JsonValue, StringValue
@@ -96,7 +101,7 @@ async def test_superseded_points_and_refusals_of_exports(live: Live) -> None:
     asked = {"run_id": "one", "name": "loss", "superseded": True}
     rows = rows_of((await live.get("/v1/export/points", **asked)).text)
     refused = [
-        await live.get("/v1/export/points", run_id=["one", "nobody"]),
+        await live.get("/v1/export/points", run_id=["one", "absent"]),
         await live.get("/v1/export/points", run_id="one", format="xlsx"),
         await live.get("/v1/export/points", run_id="a\x00"),
         await live.get("/v1/export/runs", column="created desc"),
@@ -113,7 +118,7 @@ async def test_superseded_points_and_refusals_of_exports(live: Live) -> None:
 
 async def test_runs_are_exported_with_their_columns(live: Live) -> None:
     everything = rows_of((await live.get("/v1/export/runs")).text)
-    chosen = ["run_id", "params.lr", "params.net.layers", "metrics.loss", "tags.team", "message"]
+    chosen = ["run_id", "params.lr", "params.net.layers", "metrics.loss", "min(metrics.odd)", "tags.team", "message"]
     some = await live.get("/v1/export/runs", column=chosen, where="params.lr < 1")
     table = pq.read_table(io.BytesIO((await live.get("/v1/export/runs", format="parquet")).content))
 
@@ -123,8 +128,65 @@ async def test_runs_are_exported_with_their_columns(live: Live) -> None:
     assert [row["params.mixed"] for row in everything] == ["a", "2"]
     assert (everything[0]["message"], everything[0]["params.depth"]) == ("out of memory", "")
     assert rows_of(some.text) == [
-        dict(zip(chosen, ["one", "0.1", "[64, 32]", "-2.0", "''quoted", ""], strict=True)),
+        dict(zip(chosen, ["one", "0.1", "[64, 32]", "-2.0", "0.1", "''quoted", ""], strict=True)),
     ]  # fmt: skip
     assert table["params.depth"].to_pylist() == [None, 2**60]
     assert table["params.lr"].to_pylist() == [1.0, 0.1]
     assert table["name"].to_pylist() == ["plain", HOSTILE]
+
+
+async def test_tables_of_runs_and_points_are_read_in_python(live: Live) -> None:
+    runs = await asyncio.to_thread(read.runs, order_by="created", columns=["params.lr", "min(metrics.odd)", "name"])
+    everything = await asyncio.to_thread(read.runs)
+    points = await asyncio.to_thread(read.points, runs, ["loss", "odd", HOSTILE])
+    first = await asyncio.to_thread(lambda: read.runs(columns=["name"], limit=1))
+    rest = await asyncio.to_thread(lambda: read.runs(columns=["name"], page_token=first.next_page_token))
+
+    assert runs.to_dicts() == [
+        {"run_id": "one", "params.lr": 0.1, "min(metrics.odd)": 0.1, "name": HOSTILE},
+        {"run_id": "two", "params.lr": 1, "min(metrics.odd)": None, "name": "plain"},
+    ]
+    assert (runs.exact, runs.count, bool(runs.as_of), runs.cut) == (True, 2, True, "")
+    assert {"params.net", "metrics.odd", "tags.team", "state"} <= set(everything.columns)
+    assert [[row["run_id"] for row in some] for some in (first, rest)] == [["two"], ["one"]]
+    assert (first.count, "more runs match" in first.cut) == (2, True)
+    assert points.as_of == runs.as_of
+    rows = rows_of((await live.get("/v1/export/points", run_id=["one", "two"], name=["loss", "odd", HOSTILE])).text)
+    assert [(row["series"], row["step"], row["time"]) for row in points] == [
+        (row["series"].removeprefix("'"), int(row["step"]), int(row["time"])) for row in rows
+    ]
+    assert same(points.columns["value"], [float_from_json(_number(row["value"])) for row in rows])
+    with pytest.raises(read.RunNotFound, match="absent"):
+        await asyncio.to_thread(read.points, "absent")
+    with pytest.raises(read.ApiRefused, match="where"):
+        await asyncio.to_thread(read.runs, "metrics.loss <")
+
+
+async def test_commands_write_files_and_tables(live: Live, tmp_path: Path) -> None:
+    def run(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(main.app, ["runs", *arguments])
+        return result.exit_code, result.output
+
+    csv_file, parquet_file = tmp_path / "p.csv", tmp_path / "r.parquet"
+    done = await asyncio.to_thread(run, "export", "one", "--name", "loss", "--csv", str(csv_file), "--json")
+    runs = await asyncio.to_thread(run, "export", "--where", "", "-c", "params.lr", "--parquet", str(parquet_file))
+    wrong = [
+        await asyncio.to_thread(run, *arguments)
+        for arguments in (
+            ("export", "one"),
+            ("export", "--csv", "x"),
+            ("export", "absent", "--csv", str(tmp_path / "n")),
+        )
+    ]
+    found = await asyncio.to_thread(run, "search", "params.lr < 1", "-c", "min(metrics.loss)", "--json")
+    table = await asyncio.to_thread(run, "search", "-c", "name", "-c", "params.lr")
+
+    facts = json.loads(done[1])
+    assert (done[0], facts["bytes"], facts["format"]) == (0, csv_file.stat().st_size, "csv")
+    assert csv_file.read_bytes() == (await live.get("/v1/export/points", run_id="one", name="loss")).content
+    assert (runs[0], pq.read_table(parquet_file)["params.lr"].to_pylist()) == (0, [1.0, 0.1])
+    assert [code for code, _ in wrong] == [2, 2, 2]
+    assert ["name one file" in wrong[0][1], "one of the two" in wrong[1][1], "absent" in wrong[2][1]] == [True] * 3
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.is_dir()) == ["p.csv", "r.parquet"]
+    assert json.loads(found[1])["rows"] == [{"run_id": "one", "min(metrics.loss)": -2.0}]
+    assert (table[0], "plain" in table[1], "two" in table[1]) == (0, True, True)

@@ -16,7 +16,7 @@ from consumers.live.api.export.arrow_form import ArrowForm
 from consumers.live.api.export.csv_form import CsvForm
 from consumers.live.api.export.response import joined
 from consumers.store.export.blocks import Block, Column, Same
-from consumers.store.export.runs import read_column
+from consumers.store.export.runs import Chosen, read_column
 from schemas.columns import float_from_json
 
 COLUMNS = (Column("=name", "text"), Column("n", "int"), Column("x", "float"), Column("b", "bool"))
@@ -77,8 +77,9 @@ def test_a_cell_without_a_value_is_empty() -> None:
 
 
 def test_columns_are_written_as_in_filters() -> None:
-    texts = ["run_id", "lifecycle_stage", "params.lr", "metrics.`val/loss{rank=3}`", "tags.team"]
+    texts = ["run_id", "lifecycle_stage", "params.lr", "metrics.`val/loss{rank=3}`", "tags.team", "min(metrics.loss)"]
 
     assert [read_column(text) for text in texts] == [
-        ("run_id", ""), ("lifecycle_stage", ""), ("params", "lr"), ("metrics", "val/loss{rank=3}"), ("tags", "team"),
+        Chosen("run_id"), Chosen("lifecycle_stage"), Chosen("params", "lr"), Chosen("metrics", "val/loss{rank=3}"),
+        Chosen("tags", "team"), Chosen("metrics", "loss", "min"),
     ]  # fmt: skip

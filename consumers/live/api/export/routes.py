@@ -23,7 +23,7 @@ from consumers.live.api.export.response import Export, ExportResponse, Form
 from consumers.live.api.runs import MAX_FILTER, parsed, unknown_run
 from consumers.store.export.blocks import Column
 from consumers.store.export.points import COLUMNS, SUPERSEDED
-from consumers.store.export.runs import MAX_COLUMNS, TooManyColumns, read_column
+from consumers.store.export.runs import MAX_COLUMNS, Chosen, TooManyColumns, read_column
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.run_documents import RunsWanted
 from consumers.store.search.filter import parse_filter
@@ -84,8 +84,8 @@ async def export_runs(
     """
     Download the runs that match a filter, newest first: one row each, however many there are.
 
-    A column is named as in filters: `params.lr`, `metrics.loss` (the last value), `tags.team`, or a fact such as
-    `state`. Without `column` there are all facts, parameters, series and tags that the runs have.
+    A column is named as in filters: `params.lr`, `metrics.loss` (the last value), `min(metrics.loss)`, `tags.team`, or
+    a fact such as `state`. Without `column` there are all facts, parameters, series and tags that the runs have.
     """
     refuse_zero_bytes(column=column or ())
     wanted = RunsWanted(parsed("where", parse_filter, where), None if stage == "all" else stage, None, NEWEST)
@@ -124,9 +124,7 @@ async def _points(
 
 
 @asynccontextmanager
-async def _runs(
-    connections: Connections, wanted: RunsWanted, chosen: Sequence[tuple[str, str]] | None
-) -> AsyncIterator[Export]:
+async def _runs(connections: Connections, wanted: RunsWanted, chosen: Sequence[Chosen] | None) -> AsyncIterator[Export]:
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
         try:

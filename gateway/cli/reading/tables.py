@@ -1,0 +1,96 @@
+"""
+Tables of `gateway.read` for people: 80 columns are enough, ids stay whole, numbers are short, curves are drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from gateway.console import console, print_notice
+from schemas.columns import float_to_json
+from schemas.runtime.terminal import json_text
+from schemas.runtime.text import mask_unprintable
+
+if TYPE_CHECKING:
+    from gateway.read.table import Table
+
+WIDE = 160  # where the output is no terminal
+MIN_CELL = 6
+BARS = "▁▂▃▄▅▆▇█"
+TIMES = frozenset({"created", "started", "ended", "updated", "began", "time", "last_time"})
+
+
+def print_table(table: Table, *, titles: Sequence[str] | None = None, whole: Sequence[str] = ("run_id",)) -> None:
+    """Print a table; the columns `whole` are never cut, because people copy them. Then say what is missing."""
+    from rich.table import Table as Shown
+    from rich.text import Text
+
+    out = console()
+    out.width = out.width if out.is_terminal else WIDE
+    names = list(titles or table.columns)
+    shown = Shown(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        is_number = any(isinstance(cell, int | float) for cell in table.columns[name]) and name not in TIMES
+        shown.add_column(
+            mask_unprintable(name), overflow="ellipsis", no_wrap=name in whole,
+            justify="right" if is_number else "left", min_width=min(MIN_CELL, len(name)),
+        )  # fmt: skip
+    for row in zip(*(table.columns[name] for name in names), strict=True):
+        cells = [short(name, cell) for name, cell in zip(names, row, strict=True)]
+        shown.add_row(*[Text(mask_unprintable(cell), no_wrap=True) for cell in cells])
+    out.print(shown)
+    print_missing(table)
+
+
+def print_missing(table: Table) -> None:
+    """Say on stderr what a table does not have, if anything."""
+    if len(table) < table.count and not table.cut:
+        print_notice(f"{len(table):,} of {table.count:,} are shown")
+    if table.cut:
+        print_notice(table.cut)
+
+
+def document(table: Table, **more: Any) -> dict[str, Any]:
+    """Return a table as the JSON of `--json`."""
+    rows = [{name: _plain(cell) for name, cell in row.items()} for row in table]
+    facts = {"exact": table.exact, "count": table.count, "as_of": table.as_of, "cut": table.cut}
+    return {**facts, "next_page_token": table.next_page_token, **more, "rows": rows}
+
+
+def short(name: str, cell: Any) -> str:
+    """Return a value as it fits into a table."""
+    if cell is None:
+        return ""
+    if name in TIMES and isinstance(cell, int):
+        from gateway.cli.runs import time_text
+
+        return time_text(cell)
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float):
+        return f"{cell:.6g}"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return cell if isinstance(cell, str) else json_text(cell, indent=None)
+
+
+def spark(values: Sequence[float], width: int = 16) -> str:
+    """Return a curve as one line of `width` bars, each the last finite value of its share; "·" where there is none."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return "·" * min(width, len(values))
+    low, high = min(finite), max(finite)
+    width = min(width, len(values))
+    bars = []
+    for at in range(width):
+        share = values[len(values) * at // width : len(values) * (at + 1) // width]
+        known = [value for value in share if math.isfinite(value)]
+        level = 0.0 if not known or high == low else (known[-1] / 2 - low / 2) / (high / 2 - low / 2)  # no overflow
+        bars.append(BARS[min(7, int(level * 8))] if known else "·")
+    return "".join(bars)
+
+
+def _plain(cell: Any) -> Any:
+    return float_to_json(cell) if isinstance(cell, float) else cell

@@ -1,0 +1,183 @@
+"""
+Tools about series: exact points, differences of runs, the first divergence, what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from gateway import read
+from gateway.mcp.budget import Cursor, Found, answer
+from gateway.mcp.diagnosis import Points, diagnose
+from gateway.mcp.links import run_page, runs_page
+from gateway.mcp.tools import TOKENS
+from gateway.read.asking import document
+from gateway.read.curves import match_of
+from schemas.columns import float_from_json
+from schemas.statuses import ENDED
+
+if TYPE_CHECKING:
+    from gateway.client.query import Api
+
+ABOUT = ("count", "in_range", "exact", "non_finite", "min", "max", "last_step", "last")
+DIAGNOSED_BUCKETS = 1_000
+MAX_DIAGNOSED = 500  # series of one question
+
+
+class SeriesTools:
+    """Tools about series of runs that are known by their ids."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def list_series(
+        self, run: str, regex: str | None = None, prefix: str | None = None, cursor: str | None = None,
+        max_tokens: int = TOKENS,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Every series (metric) of a run with its number of points and its last, lowest and highest value."""
+        begin = Cursor.read(cursor)
+        table = read.index(run, regex=regex, prefix=prefix, api=self._api)
+        names = [name for name in table.columns if name != "run_id"]
+        rows = [[row[name] for name in names] for row in table]
+        found = Found(names, rows, True, table.as_of, run_page(self._api, run), len(rows))
+        return answer(found, begin, max_tokens)
+
+    def series(  # noqa: PLR0913, PLR0917 -- a tool's arguments
+        self,
+        runs: Sequence[str],
+        names: Sequence[str] | None = None,
+        regex: str | None = None,
+        prefix: str | None = None,
+        from_x: float | None = None,
+        to_x: float | None = None,
+        axis: str = "step",
+        buckets: int = 200,
+        cursor: str | None = None,
+        max_tokens: int = TOKENS,
+    ) -> dict[str, Any]:
+        """
+        Points of series: by exact names, a regex or a prefix; from_x to to_x on axis step, time (µs) or relative (µs).
+
+        A series with more points than fit shows the first, lowest, highest and last point of each of `buckets` ranges,
+        at their true steps: `about` says per series `exact` (all its points are there), `count`, `in_range`, and its
+        lowest, highest and last value, which are exact always. Narrow the range to see every point. NaN and infinities
+        are the texts "NaN", "Infinity", "-Infinity".
+        """
+        begin = Cursor.read(cursor)
+        limits = None if from_x is None and to_x is None else (from_x, to_x)
+        table = read.series(
+            list(runs), None if names is None else list(names), regex=regex, prefix=prefix, range=limits, axis=axis,
+            buckets=buckets, api=self._api,
+        )  # fmt: skip
+        rows = [list(row.values()) for row in table]
+        described = {(one["run_id"], one["series"]): {name: one.get(name) for name in ABOUT} for one in table.series}
+
+        def about(row: Sequence[Any]) -> tuple[str, Any]:
+            return f"{row[0]} {row[1]}", described[row[0], row[1]]
+
+        link = runs_page(self._api, "/workspace", list(runs))
+        found = Found(
+            list(table.columns), rows, table.exact, table.as_of, link, len(rows), cut=table.cut, about=about,
+            facts={"series": len(table.series), "points": table.count},
+        )  # fmt: skip
+        return answer(found, begin, max_tokens)
+
+    def diff(
+        self, runs: Sequence[str], changed_only: bool = True, cursor: str | None = None, max_tokens: int = TOKENS
+    ) -> dict[str, Any]:
+        """What differs between 2 to 20 runs: facts, parameters, tags, environment, code, last metrics, attempts."""
+        begin = Cursor.read(cursor)
+        table = read.diff(*runs, changed_only=changed_only, api=self._api)
+        rows = [list(row.values()) for row in table]
+        link = runs_page(self._api, "/compare", list(runs))
+        found = Found(list(table.columns), rows, table.exact, table.as_of, link, len(rows), cut=table.cut)
+        return answer(found, begin, max_tokens)
+
+    def first_divergence(
+        self,
+        a: str,
+        b: str,
+        names: Sequence[str] | None = None,
+        absolute: float = 0.0,
+        relative: float = 0.0,
+        cursor: str | None = None,
+        max_tokens: int = TOKENS,
+    ) -> dict[str, Any]:
+        """
+        The first step at which two runs differ, over all series or those named: `first`, and a row for each series.
+
+        Values differ where |a - b| > absolute + relative * max(|a|, |b|).
+        """
+        begin = Cursor.read(cursor)
+        table = read.divergence(
+            a, b, None if names is None else list(names), absolute=absolute, relative=relative, api=self._api
+        )
+        rows = [list(row.values()) for row in table]
+        found = Found(
+            list(table.columns), rows, table.exact, table.as_of, runs_page(self._api, "/compare", [a, b]), len(rows),
+            cut=table.cut, facts={"first": table.first, "points_compared": table.compared},
+        )  # fmt: skip
+        return answer(found, begin, max_tokens)
+
+    def diagnose(
+        self, run: str, regex: str | None = None, prefix: str | None = None, cursor: str | None = None,
+        max_tokens: int = TOKENS,
+    ) -> dict[str, Any]:  # fmt: skip
+        """
+        What is wrong with the series of a run: nan, spike, plateau, rise (after the best value), stall (no news).
+
+        Rows: kind, series, step, value, text, evidence (the numbers that the rule compared). `exact` is false where a
+        series is so long that it was judged by the first, lowest, highest and last points of buckets.
+        """
+        begin = Cursor.read(cursor)
+        match_of(regex, prefix)
+        log = document(self._api, run, "log", max_points=1, max_series=1)
+        index = read.index(run, regex=regex, prefix=prefix, api=self._api)
+        names = [row["series"] for row in index][:MAX_DIAGNOSED]
+        table = read.series(run, names, buckets=DIAGNOSED_BUCKETS, api=self._api) if names else None
+        findings = []
+        for one, points in by_series(table) if table is not None else ():
+            some = Points(one["series"], *points, one["non_finite"], _first_mark(one))
+            goal = str(one.get("goal") or "")
+            usual = goal if goal in ("min", "max") else ""
+            running = log["state"] not in ENDED
+            findings += diagnose(some, now=int(time() * 1e6), is_running=running, goal=usual)  # type: ignore[arg-type]  # checked above
+        rows = [list(one) for one in findings]
+        cut = (
+            f"only {MAX_DIAGNOSED} of {len(index):,} series: choose with regex or prefix"
+            if len(index) > len(names)
+            else ""
+        )
+        exact = table is None or table.exact
+        facts = {"state": log["state"], "series": len(names), "series_judged_by_buckets": _inexact(table)}
+        found = Found(
+            ["kind", "series", "step", "value", "text", "evidence"], rows, exact and not cut, index.as_of,
+            run_page(self._api, run), len(rows), cut=cut, facts=facts,
+        )  # fmt: skip
+        return answer(found, begin, max_tokens)
+
+
+def by_series(table: read.SeriesTable) -> list[tuple[dict[str, Any], tuple[list[int], list[int], list[float]]]]:
+    """Return each series of a table with its steps, times and values, by step."""
+    rows: dict[tuple[str, str], list[tuple[int, int, float]]] = {}
+    names = ("run_id", "series", "step", "time", "value")
+    for run_id, name, step, at, value in zip(*(table.columns[one] for one in names), strict=True):
+        rows.setdefault((run_id, name), []).append((step, at, float_from_json(value)))
+    found = []
+    for one in table.series:
+        points = sorted(rows.get((one["run_id"], one["series"]), []), key=itemgetter(0, 1))
+        columns = ([row[0] for row in points], [row[1] for row in points], [row[2] for row in points])
+        found.append((one, columns))
+    return found
+
+
+def _first_mark(series: dict[str, Any]) -> int | None:
+    """Return the step of the first value that is not finite, as the API marks it."""
+    return min((mark["step"] for mark in series.get("marks") or ()), default=None)
+
+
+def _inexact(table: read.SeriesTable | None) -> int:
+    return 0 if table is None else sum(not one["exact"] for one in table.series)

@@ -1,0 +1,89 @@
+"""
+Differences of runs: what was set and recorded otherwise, and the first step at which two runs diverge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from gateway.client.errors import ClientError
+from gateway.read.asking import WAIT_S, Freshness, question, table_of
+from gateway.read.curves import match_of, offsets_text
+from gateway.read.table import Table
+
+if TYPE_CHECKING:
+    from gateway.client.query import Api
+
+MAX_COMPARED = 20
+DIVERGED = ("series", "step", "a", "b", "compared", "only_a", "only_b")
+
+
+class Divergence(Table):
+    """
+    The compared series, a row each: the first `step` at which they differ and their values `a` and `b` there.
+
+    `first` is the earliest of these over all series, None if none differs; `compared` counts pairs of points.
+    """
+
+    first: dict[str, Any] | None
+    compared: int
+
+
+def diff(
+    *runs: str, changed_only: bool = True, sections: Sequence[str] | None = None, min_offsets: str | None = None,
+    timeout_s: float = WAIT_S, api: Api | None = None,
+) -> Table:  # fmt: skip
+    """
+    Return what differs between 2 to 20 runs: rows section, key, differs, and a column for each run.
+
+    The sections are facts, params, tags, environment, code, metrics (last values), attempts and artifacts. With
+    `changed_only=False` what is equal is there, too.
+    """
+    ids = list(dict.fromkeys(runs))
+    if not 2 <= len(ids) <= MAX_COMPARED:
+        raise ClientError(f"{len(ids)} different runs are given: compare 2 to {MAX_COMPARED}")
+    asked = {
+        "runs": ids, "changed_only": changed_only, "sections": None if sections is None else list(sections),
+        **Freshness(min_offsets, timeout_s).asked,
+    }  # fmt: skip
+    answer = question(api, "/v1/runs/diff", asked)
+    rows = [
+        {
+            "section": section["name"],
+            "key": row["key"],
+            "differs": row["differs"],
+            **dict(zip(ids, row["values"], strict=True)),
+        }
+        for section in answer["sections"]
+        for row in section["rows"]
+    ]
+    cut = f"{answer['cut']}" if answer.get("cut") else ""
+    names = ["section", "key", "differs", *ids]
+    return table_of(rows, names, exact=not cut, as_of=offsets_text(answer.get("as_of")), cut=cut)
+
+
+def divergence(  # noqa: PLR0913 -- keywords of a question
+    a: str, b: str, names: str | Sequence[str] | None = None, *, regex: str | None = None, prefix: str | None = None,
+    absolute: float = 0.0, relative: float = 0.0, min_offsets: str | None = None, timeout_s: float = WAIT_S,
+    api: Api | None = None,
+) -> Divergence:  # fmt: skip
+    """
+    Return where two runs diverge: the first step at which a series that both have differs by more than a tolerance.
+
+    Values differ where |a - b| > absolute + relative * max(|a|, |b|); NaN equals NaN.
+    """
+    asked = {
+        "a": a, "b": b, "names": [names] if isinstance(names, str) else None if names is None else list(names),
+        "match": match_of(regex, prefix), "absolute": absolute, "relative": relative,
+        **Freshness(min_offsets, timeout_s).asked,
+    }  # fmt: skip
+    answer = question(api, "/v1/runs/divergence", asked)
+    rows = answer["series"]
+    table = Divergence(
+        {name: [row.get(name) for row in rows] for name in DIVERGED},
+        exact=answer["exact"], as_of=offsets_text(answer.get("as_of")),
+        cut="" if answer["exact"] else "not all points were compared: choose fewer series with `names`",
+    )  # fmt: skip
+    table.first, table.compared = answer["first"], answer["compared"]
+    return table

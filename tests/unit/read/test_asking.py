@@ -1,0 +1,56 @@
+"""What callers of `gateway.read` write, and what the API is asked."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.client.errors import ClientError
+from gateway.read.asking import column_key, column_name, order_keys, run_ids
+from gateway.read.table import Table
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("state", ["fact", "state"]),
+        ("params.lr", ["param", "lr"]),
+        ("params.net.layers", ["param", "net.layers"]),
+        ("metrics.`val/loss{rank=3}`", ["metric", "val/loss{rank=3}"]),
+        ("min(metrics.loss)", ["metric", "loss", "min"]),
+        (" count(metrics.`a)b`) ", ["metric", "a)b", "count"]),
+        ("tags.team", ["tag", "team"]),
+        ("metrics.f(x)", ["metric", "f(x)"]),
+    ],
+)
+def test_columns_are_written_as_in_filters(text: str, key: list[str]) -> None:
+    assert column_key(text) == key
+
+
+@given(st.sampled_from(["param", "metric", "tag", "label"]), st.text("ab`.()/ x", min_size=1, max_size=8))
+def test_a_column_is_read_as_it_is_written(kind: str, name: str) -> None:
+    name = name.strip() or "x"
+
+    assert column_key(column_name([kind, name])) == [kind, name]
+
+
+@pytest.mark.parametrize("text", ["", "min(params.lr)", "min(state)", "min(metrics.loss"])
+def test_what_is_no_column_is_refused(text: str) -> None:
+    with pytest.raises(ClientError, match="is no column: write params"):
+        column_key(text)
+
+
+def test_orders_have_a_column_and_a_direction() -> None:
+    assert order_keys(["metrics.loss DESC", "created"]) == [
+        {"key": ["metric", "loss"], "descending": True}, {"key": ["fact", "created"], "descending": False},
+    ]  # fmt: skip
+    assert order_keys(None) is None
+
+
+def test_runs_are_ids_or_rows_or_a_table() -> None:
+    assert run_ids("a") == ["a"]
+    assert run_ids(["a", "b", "a"]) == ["a", "b"]
+    assert run_ids(Table({"run_id": ["a", "b"], "name": ["x", "y"]})) == ["a", "b"]
+    with pytest.raises(ClientError, match="no runs are given"):
+        run_ids([])
