@@ -130,6 +130,10 @@ class RunLog(_Document):
     labels: dict[str, Any] = Field(default_factory=dict)
     note: str = ""
     environment: dict[str, Any] = Field(default_factory=dict)
+    best: dict[str, float] = Field(
+        default_factory=dict,
+        description="lowest or highest finite value, over all attempts, of metrics that code gave a goal",
+    )
     completeness: list[Completeness] = Field(default_factory=list)
     shortened: dict[str, int] = Field(
         default_factory=dict, description="series with only the last steps shown, and the number of points of each"

@@ -32,6 +32,10 @@ class RunSummary(BaseModel):
     params: dict[str, str | int | float | bool | list[object] | dict[str, object] | None] = Field(default_factory=dict)
     tags: dict[str, str] = Field(default_factory=dict)
     last: dict[str, float | str] = Field(default_factory=dict, description="last value of each series, by written name")
+    best: dict[str, float] = Field(
+        default_factory=dict,
+        description="lowest or highest finite value, over all attempts, of metrics that code gave a goal; at most 100",
+    )
     points_dropped: int | None = Field(default=None, description=POINTS_DROPPED)
 
 

@@ -6,7 +6,7 @@ Pure: rows in, run log out. schemas/runlog.py defines its form.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,8 +69,8 @@ def plain(value: Any) -> Any:
     return to_plain(TYPED.validate_python(value))
 
 
-def run_summary(row: Row, last: dict[str, float | str]) -> RunSummary:
-    """Return the entry of a run in a list, from a row of `list_runs` and last values by written name."""
+def run_summary(row: Row, last: dict[str, float | str], best: Mapping[str, float] = {}) -> RunSummary:
+    """Return the entry of a run in a list, from a row of `list_runs`, last and best values by written name."""
     return RunSummary(
         run_id=row["run_id"],
         name=row["name"],
@@ -90,6 +90,7 @@ def run_summary(row: Row, last: dict[str, float | str]) -> RunSummary:
         params={name: plain(value) for name, value in (row["params"] or {}).items()},
         tags=row["tags"] or {},
         last=last,
+        best=dict(best),
         points_dropped=row["points_dropped"],
     )
 

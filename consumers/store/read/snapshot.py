@@ -51,6 +51,7 @@ from schemas.values import Typed
 LAST_VALUES = 12  # number of series with their last value in a list of runs, unless another is asked for
 SUMMARIES_AT_ONCE = 100
 CHUNKS_AHEAD = 64  # chunks of a run's points in memory at once
+MOST_BEST = 10_000  # best values in an unbounded run log
 EVERY_SERIES = SeriesChoice()
 
 _SERIES_KEY = ("step_name", "name", "labels")
@@ -141,12 +142,13 @@ class Snapshot:
             ids = [place.run_id for place in page.places[first : first + SUMMARIES_AT_ONCE]]
             rows = await self._connection.fetch(sql("list_runs"), ids, self._lost_after_s)
             last = await self._connection.fetch(sql("last_values"), ids, last_values)
+            best = await self.definitions.best(ids)
             values: dict[str, dict[str, float | str]] = {}
             for row in last:
                 name = series_name(row["name"], row["labels"], row["step_name"])
                 values.setdefault(row["run_id"], {})[name] = float_to_json(row["last_value"])
             for row in rows:
-                yield documents.run_summary(row, values.get(row["run_id"], {}))
+                yield documents.run_summary(row, values.get(row["run_id"], {}), best.get(row["run_id"], {}))
 
     async def summaries(self, run_ids: Sequence[str]) -> dict[str, RunSummary]:
         """Return the summaries of these runs without last values, by id; unknown runs are absent."""
@@ -198,6 +200,7 @@ class Snapshot:
         ]
         rows = documents.RunRows(run=run, **{name: some[: bounds.rows] for name, some in parts.items()})
         log = await asyncio.to_thread(documents.run_log, rows, series)
+        log.best = (await self.definitions.best([run_id], limit=bounds.series or MOST_BEST)).get(run_id, {})
         log.truncated = truncated if found.is_last else [*truncated, "series"]
         return log
 

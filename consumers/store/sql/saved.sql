@@ -33,6 +33,31 @@ WHERE run_id = $1 AND ($2::text IS NULL OR name COLLATE "C" > $2) ORDER BY name 
 -- name: run_is_known
 SELECT EXISTS (SELECT FROM runs WHERE run_id = $1 AND NOT deleted);
 
+-- name: goals_of_runs
+-- At most $2 definitions of each run, by name: which of them counts for a series depends on all.
+SELECT d.* FROM unnest($1::text[]) AS wanted (run_id)
+CROSS JOIN LATERAL (
+    SELECT run_id, name, goal FROM metric_definitions WHERE metric_definitions.run_id = wanted.run_id
+    ORDER BY name LIMIT $2
+) AS d;
+
+-- name: lowest_and_highest
+-- Finite values of the series of runs $1 over all attempts, whose written names, or these without labels, are LIKE one of
+-- the patterns $2 (a JSON array for each run); at most $3 of each run.
+SELECT s.* FROM unnest($1::text[], $2::text[]) AS wanted (run_id, patterns)
+CROSS JOIN LATERAL (
+    SELECT run_id, step_name, name, labels, min(min_value) AS lowest, max(max_value) AS highest FROM (
+        SELECT *, CASE WHEN step_name = 'main' THEN '' ELSE step_name || '/' END || name AS plain,
+               CASE WHEN labels = '{}' THEN '' ELSE '{' || (
+                   SELECT string_agg(key || '=' || value, ',' ORDER BY key COLLATE "C") FROM jsonb_each_text(labels)
+               ) || '}' END AS behind
+        FROM series WHERE series.run_id = wanted.run_id AND NOT deleted AND NOT system
+    ) AS named
+    WHERE EXISTS (SELECT FROM jsonb_array_elements_text(wanted.patterns::jsonb) AS pattern
+                  WHERE plain LIKE pattern OR (behind <> '' AND plain || behind LIKE pattern))
+    GROUP BY run_id, step_name, name, labels ORDER BY step_name, name, labels::text LIMIT $3
+) AS s;
+
 -- name: common_metric_definitions
 -- The definitions of several runs ($1, or those of the experiment $2): equal ones once. Of $4 names after $3, of each
 -- name at most $5, the most common first. $6: with the runs that have them.

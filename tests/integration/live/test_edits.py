@@ -100,7 +100,7 @@ async def put(live: Live, path: str, *, key: str | None = None, **body: Any) -> 
 
 
 async def test_views_rules_and_runs_are_changed_and_read(live: Live) -> None:
-    """Six checks of one server: starting one takes longer than all of them."""
+    """Nine checks of one server: starting one takes longer than all of them."""
     await live.publish_unfolded([*training("a"), *definitions("b"), *definitions("c", more=True)])
     await live.json("/v1/runs", min_offsets="end")
     await check_versions(live)
@@ -111,6 +111,7 @@ async def test_views_rules_and_runs_are_changed_and_read(live: Live) -> None:
     await check_commands(live)
     await check_edits_of_a_run(live)
     await check_definitions(live)
+    await check_best_values(live)
 
 
 async def check_versions(live: Live) -> None:
@@ -262,6 +263,27 @@ def definitions(run_id: str, *, more: bool = False) -> list[Any]:
     ]
     said += [ev.MetricDefined(time=author.now(), name="acc", goal="max", hidden=True)] if more else []
     return [author.start(tag="digits"), *map(author.envelope, said)]
+
+
+def with_goals() -> list[Any]:
+    """Return a run whose metrics have goals, also by patterns with characters that SQL reads in its own way."""
+    author = Author("d")
+    goals = {"loss": "min", "*/a_c%": "max", "*": "min", "plain*": "", r"back\*": "max"}
+    said = [ev.MetricDefined(time=author.now(), name=name, goal=goal) for name, goal in goals.items()]
+    return [
+        author.start(), *map(author.envelope, said), author.metrics("loss", (0.5, 0.25, float("nan"), float("-inf"))),
+        author.metrics("loss", (0.125,), attempt=2), author.metrics("a_c%", (2.0, 9.0), step_name="val"),
+        author.metrics("abc%", (2.0, 9.0), step_name="val"), author.metrics("plain/x", (1.0,)),
+        author.metrics(r"back\slash", (3.0, 4.0)), author.metrics("empty", (float("nan"),)),
+    ]  # fmt: skip
+
+
+async def check_best_values(live: Live) -> None:
+    await live.publish_unfolded(with_goals())
+    best = {"loss": 0.125, "val/a_c%": 9.0, "val/abc%": 2.0, r"back\slash": 4.0}
+    runs = (await live.json("/v1/runs", min_offsets="end"))["runs"]
+    assert {one["run_id"]: one["best"] for one in runs if one["best"]} == {"d": best}
+    assert (await live.json("/v1/runs/d/log"))["best"] == best
 
 
 async def check_definitions(live: Live) -> None:
