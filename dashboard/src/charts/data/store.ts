@@ -31,6 +31,7 @@ export class SeriesStore {
   readonly isReady = signal(false);
 
   private runs: readonly string[] = [];
+  private hasStarted = false;
   private shown = new Set<string>();
   private superseded = false;
   private window: Window = null;
@@ -53,7 +54,8 @@ export class SeriesStore {
 
   /** Show these runs: the index is read anew, and the stream begins where it ends. */
   setRuns(runs: readonly string[]): void {
-    if (runs.length === this.runs.length && runs.every((run, at) => run === this.runs[at])) return;
+    if (this.hasStarted && runs.length === this.runs.length && runs.every((run, at) => run === this.runs[at])) return;
+    this.hasStarted = true;
     this.runs = runs;
     this.shown = new Set(runs);
     for (const shelf of [this.whole, this.part]) shelf.keep(this.shown);
