@@ -1,5 +1,5 @@
 """
-How smoothly a browser draws a workspace of many runs while points arrive: times of frames, of the page's scripts, bytes.
+How smoothly a browser draws a workspace of many runs while points arrive: times of frames, CPU, memory, bytes.
 
 A server of this file answers as the query API does and streams made-up points, so that only the page is measured: the
 stack that produces points has its own benchmarks. Chromium draws without a GPU. Run `python benchmarks/frames.py` after
@@ -175,11 +175,15 @@ async def measure(load: Load, seconds: float, query: str, picture: str | None) -
         page.on("pageerror", lambda error: print("page error:", error))
         session = await page.context.new_cdp_session(page)
         await session.send("Performance.enable")
+        await session.send("Network.enable")
+        sizes: list[int] = []
+        session.on("Network.dataReceived", lambda event: sizes.append(event["dataLength"]))
         began = time.perf_counter()
         await page.goto(f"http://127.0.0.1:{PORT}/workspace{query}")
         await page.wait_for_selector('.chart-host[data-lines]:not([data-lines="0"])', timeout=60_000)
         first_s = time.perf_counter() - began
         await asyncio.sleep(3)  # let the first drawing end
+        loaded = sum(sizes)
         before = await metrics(session)
         await page.evaluate(OBSERVE)
         await asyncio.sleep(seconds)
@@ -196,7 +200,8 @@ async def measure(load: Load, seconds: float, query: str, picture: str | None) -
     print(f"first chart {first_s:.2f} s; frames {len(frames)}: p50 {quantile(frames, 0.5):.1f} ms,", end=" ")
     print(f"p95 {quantile(frames, 0.95):.1f} ms, p99 {quantile(frames, 0.99):.1f} ms, longest {max(frames):.0f} ms")
     print(f"page CPU {busy['TaskDuration']:.0f} %, of it scripts {busy['ScriptDuration']:.0f} %;", end=" ")
-    print(f"tasks over 50 ms: {len(tasks)}; heap {after['JSHeapUsedSize'] / 1e6:.0f} MB")
+    print(f"tasks over 50 ms: {len(tasks)}; heap {after['JSHeapUsedSize'] / 1e6:.0f} MB;", end=" ")
+    print(f"{loaded / 1e6:.1f} MB to load, then {(sum(sizes) - loaded) / seconds / 1e6:.2f} MB/s")
 
 
 async def metrics(session: Any) -> dict[str, float]:

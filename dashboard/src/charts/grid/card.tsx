@@ -6,6 +6,7 @@ import { isDark } from "../../state/theme";
 import { Chart, type ChartView } from "../drawing/chart";
 import type { Line } from "../drawing/line";
 import { GroupReader } from "../data/groups";
+import type { SeriesStore } from "../data/store";
 import { grouped } from "../format";
 import type { Extent } from "../maths/scales";
 import * as address from "./address";
@@ -26,6 +27,7 @@ export function ChartCard(props: CardProps) {
   const lines = useSignal<readonly Line[]>([]);
   const left = useSignal({ outside: 0, hidden: 0 });
   const read = useSignal("");
+  const unit = useSignal("");
   const isSeen = useSignal(false);
   const problem = useSignal<unknown>(null);
   const settings = effective(address.settings.value, address.OVERRIDES.value[panel]);
@@ -88,6 +90,7 @@ export function ChartCard(props: CardProps) {
       const answer = groupBy?.length ? reader.current?.answer : null;
       const made = groupBy?.length ? (answer ? groupLines(answer, names, style) : []) : maker.current!.lines(names, runs, style);
       if (!isSameLegend(made, lines.peek())) lines.value = made;
+      unit.value = unitOf(store, runs, names);
       mark(host.current, made);
       return made;
     };
@@ -104,7 +107,7 @@ export function ChartCard(props: CardProps) {
       onFocusIn={() => (active.value = panel)}
     >
       <figcaption>
-        <span class="chart-title cut" title={panel}>{panel}</span>
+        <span class="chart-title cut" title={panel}>{panel}{unit.value && <span class="quiet"> {unit.value}</span>}</span>
         {outside > 0 && (
           <Button kind="bare" class="chart-note" title="Points far from the others lie outside the scale. Show all" onClick={() => address.override(panel, { clip: false })}>
             {grouped(outside)} outside
@@ -131,6 +134,12 @@ export function ChartCard(props: CardProps) {
       <output class="chart-reading" aria-live="polite">{read.value}</output>
     </figure>
   );
+}
+
+/** The unit that code gave to the series, of the first run that says one. */
+function unitOf(store: SeriesStore, runs: CardProps["runs"], names: CardProps["names"]): string {
+  for (const run of runs) for (const name of names) if (store.held(run.id, name)?.unit) return store.held(run.id, name)!.unit;
+  return "";
 }
 
 function isSameLeft(one: Extent, other: { outside: number; hidden: number }): boolean {
