@@ -17,8 +17,9 @@ from consumers.store.pool import PooledConnection
 from consumers.store.statements import sql
 
 PARTS = (
-    "artifacts", "attempts", "code_identities", "dead_letters", "deliveries", "metric_definitions", "model_versions",
-    "observations", "params", "producers", "run_labels", "series", "steps", "tags",
+    "artifacts", "attempts", "code_identities", "console_lines", "deliveries", "deliveries_history",
+    "deliveries_history_rows", "dead_letters", "edits", "logged_model_points", "metric_definitions", "model_versions",
+    "observations", "params", "producers", "run_labels", "run_partitions", "series", "steps", "tags",
 )  # fmt: skip
 _COMMENT = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z))*")
 _WITH = re.compile(r"with\b\s*(recursive\b)?", re.IGNORECASE)
