@@ -23,8 +23,9 @@ export interface AnswerSeries {
   exact: boolean;
   columns: AnswerColumns;
   marks: { step: number; time: number; count: number; kinds: string[] }[];
-  goal?: string | null;
   unit?: string | null;
+  /** µs, when retention dropped the points. */
+  points_dropped?: number | null;
   attempts?: { attempt: number; from_step: number | null; columns: AnswerColumns }[] | null;
 }
 

@@ -10,7 +10,8 @@ export class Held {
   /** Points that later attempts replaced, one line for each attempt. */
   readonly superseded: Points[];
   readonly unit: string;
-  readonly goal: string;
+  /** Retention dropped the points: there is nothing to draw. */
+  readonly isDropped: boolean;
   private readonly asOf: Offsets;
 
   constructor(answer: AnswerSeries, asOf: string) {
@@ -20,7 +21,7 @@ export class Held {
     if (marks.length) this.points.marks = marks.map((mark) => ({ ...mark })); // those of the columns are among them
     this.superseded = (answer.attempts ?? []).map((attempt) => Points.of(columnsOf(attempt.columns)));
     this.unit = answer.unit ?? "";
-    this.goal = answer.goal ?? "";
+    this.isDropped = (answer.points_dropped ?? null) !== null;
     this.asOf = parseOffsets(asOf);
   }
 

@@ -6,7 +6,6 @@ import { isDark } from "../../state/theme";
 import { Chart, type ChartView } from "../drawing/chart";
 import type { Line } from "../drawing/line";
 import { GroupReader } from "../data/groups";
-import type { SeriesStore } from "../data/store";
 import { grouped } from "../format";
 import type { Extent } from "../maths/scales";
 import * as address from "./address";
@@ -28,6 +27,7 @@ export function ChartCard(props: CardProps) {
   const left = useSignal({ outside: 0, hidden: 0 });
   const read = useSignal("");
   const unit = useSignal("");
+  const dropped = useSignal(0);
   const isSeen = useSignal(false);
   const problem = useSignal<unknown>(null);
   const settings = effective(address.settings.value, address.OVERRIDES.value[panel]);
@@ -90,7 +90,9 @@ export function ChartCard(props: CardProps) {
       const answer = groupBy?.length ? reader.current?.answer : null;
       const made = groupBy?.length ? (answer ? groupLines(answer, names, style) : []) : maker.current!.lines(names, runs, style);
       if (!isSameLegend(made, lines.peek())) lines.value = made;
-      unit.value = unitOf(store, runs, names);
+      const all = runs.flatMap((run) => names.flatMap((name) => store.held(run.id, name) ?? []));
+      unit.value = all.find((one) => one.unit)?.unit ?? "";
+      dropped.value = all.filter((one) => one.isDropped).length;
       mark(host.current, made);
       return made;
     };
@@ -129,17 +131,12 @@ export function ChartCard(props: CardProps) {
         aria-label={`${panel}: ${lines.value.length} lines. Arrow keys move between points`}
         onKeyDown={(event) => chartKey(event, chart.current, () => address.zoom(panel, null, null))}
       />
+      {dropped.value > 0 && <p class="chart-dropped">Retention dropped the points of {grouped(dropped.value)} of these series.</p>}
       {problem.value ? <div class="chart-empty">{String((problem.value as Error).message)}</div> : null}
       {props.hasLegend && <Legend lines={lines.value} />}
       <output class="chart-reading" aria-live="polite">{read.value}</output>
     </figure>
   );
-}
-
-/** The unit that code gave to the series, of the first run that says one. */
-function unitOf(store: SeriesStore, runs: CardProps["runs"], names: CardProps["names"]): string {
-  for (const run of runs) for (const name of names) if (store.held(run.id, name)?.unit) return store.held(run.id, name)!.unit;
-  return "";
 }
 
 function isSameLeft(one: Extent, other: { outside: number; hidden: number }): boolean {
