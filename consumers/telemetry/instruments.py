@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from consumers.log.record import Record
 from consumers.telemetry.health import Pulse
 from consumers.telemetry.lag import LagWatch
-from consumers.telemetry.metrics import DeliveryMetrics, FoldMetrics, LagMetrics, MetricsRegistry
+from consumers.telemetry.metrics import AlertMetrics, DeliveryMetrics, FoldMetrics, LagMetrics, MetricsRegistry
 from schemas.errors import BadRecord
 from schemas.runtime.probes import Probes
 from schemas.wire import Envelope, RegistryEnvelope, points_of
@@ -112,3 +112,26 @@ class DeliveryWatch(ConsumerWatch):
         """Record one failed call; `reason` is unavailable, refused, raised or hung."""
         self.delivery.failed(reason)
         self.pulse.beat(time.monotonic(), problem)
+
+
+class AlertsWatch(ConsumerWatch):
+    """Instruments of the alerts process."""
+
+    def __init__(self, stall_s: float = NEVER_S) -> None:
+        super().__init__("alerts", stall_s)
+        self.alerts = AlertMetrics(self.metrics)
+
+    def evaluated(self, records: Sequence[Record], seconds: float) -> None:
+        """Record one transaction of `seconds`."""
+        for record in records:
+            self.lag.applied(record.partition, record.time_ms)
+        self.alerts.evaluated(len(records), seconds)
+        self.progressed()
+
+    def told(self, severities: Sequence[str | None]) -> None:
+        """Record what was stored: the severity of each firing, None for one that was resolved."""
+        for severity in severities:
+            if severity is None:
+                self.alerts.resolved()
+            else:
+                self.alerts.fired(severity)

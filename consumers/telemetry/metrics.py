@@ -174,6 +174,47 @@ class DeliveryMetrics:
         self._busy.set(calls)
 
 
+class AlertMetrics:
+    """What the alerts process counts."""
+
+    def __init__(self, metrics: MetricsRegistry) -> None:
+        self._rules = metrics.gauge("alert_rules", "rules that are evaluated")
+        self._fired = metrics.counter("alerts_fired", "firings stored", ("severity",))
+        self._resolved = metrics.counter("alerts_resolved", "firings that were resolved")
+        self._records = metrics.counter("alert_records", "records of the log that were evaluated")
+        self._batch = metrics.histogram("alert_batch_seconds", "time to evaluate and commit one batch, s", _SECONDS)
+        self._sent = metrics.counter("alert_messages_sent", "messages that a target took", ("target",))
+        self._failures = metrics.counter("alert_message_failures", "messages that a target did not take", ("target",))
+        self._given_up = metrics.counter("alert_messages_given_up", "messages that were given up", ("target",))
+
+    def set_rules(self, rules: int) -> None:
+        """Set how many rules are evaluated."""
+        self._rules.set(rules)
+
+    def evaluated(self, records: int, seconds: float) -> None:
+        """Count one transaction."""
+        self._records.inc(records)
+        self._batch.observe(seconds)
+
+    def fired(self, severity: str) -> None:
+        """Count one firing."""
+        self._fired.labels(severity).inc()
+
+    def resolved(self) -> None:
+        """Count one firing that ended."""
+        self._resolved.inc()
+
+    def sent(self, target: str) -> None:
+        """Count one message that arrived."""
+        self._sent.labels(target).inc()
+
+    def failed(self, target: str, *, given_up: bool) -> None:
+        """Count one attempt that failed, and the message if it is given up."""
+        self._failures.labels(target).inc()
+        if given_up:
+            self._given_up.labels(target).inc()
+
+
 class LiveMetrics:
     """What the API and its event streams count."""
 

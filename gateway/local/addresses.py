@@ -99,6 +99,7 @@ def port_names(trackers: Iterable[str]) -> tuple[str, ...]:
         "live",
         "ingest",
         "mlflow-door",
+        "alerts",
         *(f"delivery-{tracker}" for tracker in trackers),
     )
     return (*PORTS, *(name + METRICS for name in ours))

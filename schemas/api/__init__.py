@@ -4,10 +4,11 @@ Answers of the query API as models. The dashboard, `gateway runs` and scripts re
 - `runs`, `tables`, `points`, `artifacts`: of runs; `edits`: their changes.
 - `metric_definitions`: what code says of metrics.
 - `registry`, `logged_models`: experiments and models. `saved`: views and rules of alerts. `status`: health.
-- `access`: who asks.
+- `access`: who asks. `alerts`: what fired.
 """
 
 from schemas.api.access import LoginQuestion, Me
+from schemas.api.alerts import AlertDocument, AlertsPage
 from schemas.api.artifacts import ArtifactEntry, ArtifactsPage
 from schemas.api.logged_models import (
     DatasetChoice,
@@ -42,6 +43,8 @@ from schemas.api.status import DeliveryStatus, NewestDeadLetter, PartitionLag, S
 
 __all__ = [
     "POINTS_DROPPED",
+    "AlertDocument",
+    "AlertsPage",
     "ArtifactEntry",
     "ArtifactsPage",
     "DatasetChoice",

@@ -173,6 +173,7 @@ class Settings(BaseSettings):
     trackers_file: Path | None = Field(
         default=None, description="YAML or TOML file that defines names of trackers: {type, config}"
     )
+    alert_targets: Path | None = Field(default=None, description="YAML file of where alerts are sent; none: the log")
     tracker_call_s: float = Field(
         default=120.0, gt=0, le=86_400, description="a call to a tracker that takes longer counts as hanging"
     )

@@ -54,6 +54,7 @@ def test_the_processes_of_the_embedded_stack_are_all_there() -> None:
     assert commands == {
         "python -m consumers.materialiser",
         "python -m consumers.live",
+        "python -m consumers.alerts",
         "python -m gateway.server",
         "python -m gateway.server.mlflow",
         *(f"python -m consumers.delivery {tracker}" for tracker in trackers),
@@ -73,7 +74,7 @@ def test_versions_are_those_that_the_embedded_stack_runs() -> None:
 def test_every_port_is_published_on_loopback_only() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
 
-    assert len(published) == 5
+    assert len(published) == 7
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 

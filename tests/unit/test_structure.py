@@ -70,7 +70,11 @@ VENDORS = {
     "tensorboard": {"consumers/trackers/tensorboard/*.py"},
     "trackio": {"consumers/trackers/trackio/*.py"},  # its files are written without it
     "google_crc32c": {"consumers/trackers/tensorboard/writer.py"},
-    "yaml": {"consumers/delivery/plugins/config.py", "gateway/client/artifacts/values/documents.py"},
+    "yaml": {
+        "consumers/delivery/plugins/config.py",
+        "consumers/alerts/yaml_file.py",
+        "gateway/client/artifacts/values/documents.py",
+    },
     "PIL": {"gateway/client/artifacts/values/images.py"},
     "magnus": {"gateway/dialects/magnus/tracker.py", "consumers/trackers/magnus/tracker.py"},
     "runnable": {"gateway/dialects/runnable/store.py"},

@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
 from consumers.live.api.access import routes as access
+from consumers.live.api.alerts.routes import add_routes as add_alerts
 from consumers.live.api.artifacts import artifact_content, artifacts
 from consumers.live.api.consistency import Received, received
 from consumers.live.api.export.routes import add_routes as add_export
@@ -102,6 +103,7 @@ def routes() -> APIRouter:
     add_export(router)
     add_table_routes(router)
     access.add_routes(router)
+    add_alerts(router)
     router.add_api_route("/v1/stream", stream)
     router.add_api_route("/v1/status", status, response_model=Status)
     router.add_api_route("/v1/schemas/run-log", run_log_schema)

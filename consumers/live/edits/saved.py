@@ -4,6 +4,9 @@ Endpoints that save and delete views and rules of alerts, answered with the deci
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
@@ -14,10 +17,14 @@ from consumers.live.api.responses import json_response
 from consumers.live.edits.bodies import check_records, read_body
 from consumers.live.edits.identity import HEADER, RequestIdentity, identity_of
 from consumers.live.stream.positions import write_positions
+from consumers.store.alerts.where import parse_where
+from consumers.store.search.filter_tokens import FilterError
 from schemas import events as ev
+from schemas.alerts import read_rule
 from schemas.api import DecisionDocument
 from schemas.api.saved import AlertRuleQuestion, SavedAnswer, ViewQuestion
 from schemas.bounds import MAX_RUN_ID, MAX_RUN_ID_BYTES
+from schemas.errors import BadSettings
 from schemas.subjects import Collection, Subject
 from schemas.wire import ProducerId, RegistryEnvelope, encode
 
@@ -52,6 +59,7 @@ async def delete_view(request: Request, item_id: str, timeout_s: TimeoutS = 10.0
 async def save_alert_rule(request: Request, item_id: str, timeout_s: TimeoutS = 10.0) -> Response:
     """Save a rule under an id, as a view is saved."""
     asked, identity = await read_body(request, AlertRuleQuestion), identity_of(request)
+    _check_rule(asked.body)
     event = ev.AlertRuleSaved(time=identity.time, author=identity.author, **dict(asked))
     return await _decide(request, Subject("alert_rules", item_id), identity, event, timeout_s)
 
@@ -61,6 +69,18 @@ async def delete_alert_rule(request: Request, item_id: str, timeout_s: TimeoutS 
     identity = identity_of(request)
     event = ev.AlertRuleDeleted(time=identity.time, author=identity.author)
     return await _decide(request, Subject("alert_rules", item_id), identity, event, timeout_s)
+
+
+def _check_rule(body: Mapping[str, Any]) -> None:
+    """Raise Failure for a rule that cannot be evaluated, with the field and what to write."""
+    try:
+        parse_where(read_rule(body, "body").where)
+    except BadSettings as error:
+        raise bad_parameter("body", str(error), "correct it: docs/alerts.md has the form of a rule") from None
+    except FilterError as error:
+        raise bad_parameter(
+            "body", f"body: where: {error}", "correct it: docs/alerts.md has what it compares"
+        ) from None
 
 
 async def _decide(

@@ -32,6 +32,8 @@ KEPT = (
     "dead\\_letters\\_settled",
     "retention\\_dropped",
     "run\\_partitions%",
+    "alert\\_%",
+    "alerts",
 )
 LEASE = "rebuild"
 OFFSETS_LOCK = "SET LOCAL lock_timeout = '5s'"  # a worker may be in the middle of a batch

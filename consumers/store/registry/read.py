@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from consumers.store.alerts.firings import FiringsReader
 from consumers.store.pool import PooledConnection
 from consumers.store.registry.logged_models import LoggedModelReader
 from consumers.store.registry.saved import SavedReader
@@ -44,6 +45,7 @@ class RegistryReader:
 
     def __init__(self, connection: PooledConnection) -> None:
         self._connection = connection
+        self.firings = FiringsReader(connection)
         self.logged_models, self.saved = LoggedModelReader(connection), SavedReader(connection)
 
     async def experiments(self, wanted: Wanted) -> Page:

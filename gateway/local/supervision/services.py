@@ -121,6 +121,7 @@ def _processes(plan: Plan) -> list[Service]:
         # Ingest answers the requests under way before it ends, and Kafka ends after it.
         _process("ingest", ["gateway.server"], plan, needs=("materialiser",), stop_timeout_s=20),
         *([door] if has_door(plan.settings) else []),
+        _process("alerts", ["consumers.alerts"], plan, needs=("materialiser",)),
         *deliveries,
     ]
 

@@ -146,10 +146,10 @@ async def check_versions(live: Live) -> None:
 async def check_rules_and_lists(live: Live) -> None:
     for number in range(5):
         await put(live, f"/v1/views/v{number}", name=f"View {number}", type="compare", body={"n": number})
-    saved = await put(live, "/v1/alert-rules/one", name="NaN", body={"kind": "nan"}, enabled=False)
+    saved = await put(live, "/v1/alert-rules/one", name="NaN", body={"when": {"kind": "nan"}}, enabled=False)
     assert (await live.json("/v1/alert-rules/one", min_offsets=saved.json()["as_of"]))["enabled"] is False
     rules = (await live.json("/v1/alert-rules", bodies=True))["alert_rules"]
-    assert [(one["id"], one["body"]) for one in rules] == [("one", {"kind": "nan"})]
+    assert [(one["id"], one["body"]) for one in rules] == [("one", {"when": {"kind": "nan"}})]
     token, seen = None, list[str]()
     while True:
         page = await live.json("/v1/views", type="compare", limit=2, **({"page_token": token} if token else {}))

@@ -16,14 +16,16 @@ from tests.support.live_server import fold, settings_for, training
 from tests.support.log_author import Author, write
 
 DASHBOARD = json.loads((Path(__file__).parents[3] / "docs/grafana-dashboard.json").read_text(encoding="utf-8"))
+SYSTEM = json.loads((Path(__file__).parents[3] / "deploy/grafana/dashboards/system.json").read_text(encoding="utf-8"))
 VARIABLES = {"$group": "'sweep'", "$run": "'one','lost'", "$metric": "'loss'"}  # as Grafana quotes chosen values
 
 
 def queries() -> Iterator[tuple[str, str]]:
     """Yield the name and SQL of each panel and of each variable."""
-    for panel in DASHBOARD["panels"]:
+    for panel in [*DASHBOARD["panels"], *SYSTEM["panels"]]:
         for target in panel["targets"]:
-            yield panel["title"], target["rawSql"]
+            if "rawSql" in target:
+                yield panel["title"], target["rawSql"]
     for variable in DASHBOARD["templating"]["list"]:
         if variable["type"] == "query":
             yield f"variable {variable['name']}", variable["query"]
@@ -32,6 +34,7 @@ def queries() -> Iterator[tuple[str, str]]:
 def filled(sql: str) -> str:
     """Replace variables and the time range, as Grafana does."""
     sql = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN '2023-01-01T00:00:00Z' AND '2100-01-01T00:00:00Z'", sql)
+    sql = re.sub(r"\$__unixEpochFilter\((.+?)\) GROUP", r"\1 BETWEEN 0 AND 4102444800 GROUP", sql)
     return re.sub(r"\$\w+", lambda found: VARIABLES[found[0]], sql)
 
 
@@ -59,6 +62,7 @@ async def test_every_query_returns_what_the_database_holds(answers: dict[str, li
     assert len(answers["$metric of $run"]) == 5
     assert sum(row["next_offset"] for row in answers["How far each consumer is"]) == 7
     assert answers["Trackers"] == []
+    assert answers["Alerts now"] == answers["Alerts by rule"] == answers["Messages to targets"] == []
     assert answers["variable group"] == [{"group_name": "sweep"}]
     assert {row["run_id"] for row in answers["variable run"]} == {"one", "lost"}
     assert answers["variable metric"] == [{"name": "loss"}]

@@ -23,7 +23,8 @@ from tests.support.process_tree import until
 
 DEADLINE_S = 240
 ALL = {
-    "mlflow", "postgres", "kafka", "materialiser", "live", "ingest", "mlflow-door", "delivery-mlflow", "delivery-wandb"
+    "mlflow", "postgres", "kafka", "materialiser", "live", "ingest", "mlflow-door", "alerts", "delivery-mlflow",
+    "delivery-wandb",
 }  # fmt: skip
 VENDORS = {"mlflow", "postgres", "kafka"}
 TRAIN = """

@@ -43,6 +43,7 @@ def test_everything_is_started_where_nothing_is_given(home: Home) -> None:
         "live",
         "ingest",
         "mlflow-door",
+        "alerts",
         "delivery-mlflow",
         "delivery-wandb",
     ]
@@ -54,7 +55,15 @@ def test_a_given_address_is_used_and_not_started(home: Home, monkeypatch: pytest
     monkeypatch.setenv("GATEWAY_KAFKA", "broker:9092")
     Path("gateway.toml").write_text('postgres = "postgresql://u:p@db/x"\nmlflow_url = "https://mlflow"\n')
 
-    assert names(home) == ["materialiser", "live", "ingest", "mlflow-door", "delivery-mlflow", "delivery-wandb"]
+    assert names(home) == [
+        "materialiser",
+        "live",
+        "ingest",
+        "mlflow-door",
+        "alerts",
+        "delivery-mlflow",
+        "delivery-wandb",
+    ]
     assert plan(home).settings.url == "kafka://broker:9092"
     assert plan(home).settings.postgres.get_secret_value() == "postgresql://u:p@db/x"
 
@@ -69,7 +78,9 @@ def test_what_an_earlier_start_wrote_does_not_count_as_given(home: Home) -> None
 def test_without_the_tracker_mlflow_no_server_is_started(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_TRACKERS", '["wandb"]')
 
-    assert names(home) == ["postgres", "kafka", "materialiser", "live", "ingest", "mlflow-door", "delivery-wandb"]
+    assert names(home) == [
+        "postgres", "kafka", "materialiser", "live", "ingest", "mlflow-door", "alerts", "delivery-wandb",
+    ]  # fmt: skip
 
 
 def test_the_mlflow_door_can_be_switched_off_and_has_the_port_that_is_given(

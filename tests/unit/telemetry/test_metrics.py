@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.telemetry.instruments import DeliveryWatch, FoldWatch
+from consumers.telemetry.instruments import AlertsWatch, DeliveryWatch, FoldWatch
 from consumers.telemetry.metrics import LiveMetrics, MetricsRegistry
 from gateway.local.supervision.metrics import Metrics as SupervisorMetrics
 from gateway.server.metrics import Metrics as IngestMetrics
@@ -23,7 +23,7 @@ def names(text: bytes) -> set[str]:
 def all_metrics() -> set[str]:
     live = MetricsRegistry("live")
     LiveMetrics(live)
-    ours = [FoldWatch().metrics, DeliveryWatch("mlflow").metrics, live]
+    ours = [FoldWatch().metrics, DeliveryWatch("mlflow").metrics, AlertsWatch().metrics, live]
     texts = [*(part.render() for part in ours), IngestMetrics().render(), SupervisorMetrics(["kafka"]).render([])]
     found = {name for text in texts for name in names(text)}
     return {name for name in found if f"{name}_total" not in found}

@@ -1,0 +1,98 @@
+"""
+A worker for each target: it takes messages from the outbox, oldest first, and sends one after the other.
+
+At least once: a message is marked as sent after its target took it, so a process that is killed in between sends it
+again, with the same delivery id. A message that is not taken is tried again after waits that double, up to LONGEST_S,
+and given up GIVE_UP_S after it was stored; between failures the target is left alone for up to PAUSE_S. Each target has
+its own thread, so that none waits for another, and nothing waits in memory: a target that is away for a day costs rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from consumers.alerts.sending.senders import NotTaken, Send, sender
+from consumers.alerts.sending.targets import Target
+from consumers.store.alerts.outbox import Message, Outbox
+from consumers.telemetry.metrics import AlertMetrics
+from schemas.errors import StoreUnavailable
+
+BATCH = 20
+POLL_S = 1.0  # after which a target is looked at also without a new message
+FIRST_S, PAUSE_S, LONGEST_S = 1.0, 30.0, 300.0
+GIVE_UP_S = 86_400.0
+TIDY_S, SHORTEN_S = 10.0, 3_600.0
+
+log = logging.getLogger("consumers.alerts")
+
+
+class Dispatch:
+    """Sends what the outbox holds, until it is cancelled."""
+
+    def __init__(self, outbox: Outbox, targets: Mapping[str, Target], api: str, metrics: AlertMetrics) -> None:
+        self._outbox, self._targets, self._api, self._metrics = outbox, targets, api, metrics
+        self._wake = {name: asyncio.Event() for name in targets}
+
+    def wake(self) -> None:
+        """Look for messages now."""
+        for event in self._wake.values():
+            event.set()
+
+    async def run(self) -> None:
+        """Send without end. An outage of PostgreSQL is waited out."""
+        async with asyncio.TaskGroup() as group:
+            for name, target in self._targets.items():
+                group.create_task(self._serve(name, sender(target, self._api)))
+            group.create_task(self._tidy())
+
+    async def _serve(self, name: str, send: Send) -> None:
+        thread = ThreadPoolExecutor(1, f"alerts-{name}")
+        failures = 0
+        try:
+            while True:
+                self._wake[name].clear()
+                messages: list[Message] = []
+                with suppress(StoreUnavailable):
+                    messages = await self._outbox.waiting(name, BATCH)
+                    for message in messages:
+                        failures = 0 if await self._send(name, send, thread, message) else failures + 1
+                        if failures:
+                            break
+                if failures:
+                    await asyncio.sleep(min(PAUSE_S, FIRST_S * 2.0 ** min(failures - 1, 10)))
+                elif len(messages) < BATCH:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake[name].wait(), POLL_S)
+        finally:
+            thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _send(self, name: str, send: Send, thread: ThreadPoolExecutor, message: Message) -> bool:
+        """Send one message; return whether its target took it."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(thread, send, message)
+        except NotTaken as error:
+            wait_s = max(error.after_s or 0.0, min(LONGEST_S, FIRST_S * 2.0 ** min(message.attempts, 20)))
+            is_hopeless = time.time() - message.created.timestamp() + wait_s > GIVE_UP_S
+            if message.attempts == 0 or is_hopeless:
+                log.warning("target %s: %s: %s", name, error, "given up" if is_hopeless else "trying again")
+            await self._outbox.failed(message.number, str(error), None if is_hopeless else wait_s)
+            self._metrics.failed(name, given_up=is_hopeless)
+            return False
+        await self._outbox.sent(message.number)
+        self._metrics.sent(name)
+        return True
+
+    async def _tidy(self) -> None:
+        next_shorten = 0.0
+        while True:
+            with suppress(StoreUnavailable):
+                await self._outbox.refuse_unknown(list(self._targets))
+                if time.monotonic() >= next_shorten:
+                    await self._outbox.shorten()
+                    next_shorten = time.monotonic() + SHORTEN_S
+            await asyncio.sleep(TIDY_S)

@@ -1,0 +1,5 @@
+"""
+Alerts that fired.
+
+- `routes`: the path and its parameters.
+"""
