@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Request, async_playwright, expect
 
+from consumers.live.dashboard.pages import STATIC
 from tests.support.live_server import Live, serving, settings_for
 
 DEADLINE_MS = 90_000
@@ -40,6 +41,13 @@ class Browser:
     def outside(self) -> list[str]:
         """Return requests to other origins than the server."""
         return [url for url in self.requested if not url.startswith(f"{self.url}/")]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built() -> None:
+    """The dashboard is there, as an install without SKIP_UI builds it."""
+    how = "install again without SKIP_UI=1, or run `npx vite build` in dashboard/"
+    assert (STATIC / "index.html").is_file(), f"the dashboard was not built: {how}"
 
 
 @pytest.fixture

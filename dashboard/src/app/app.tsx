@@ -36,7 +36,7 @@ export function App() {
   return (
     <>
       {!isBare && <Header page={found?.page ?? null} />}
-      <main class={isBare ? "main bare" : "main"} id="main">
+      <main class={isBare ? "content bare" : "content"} id="main">
         {found ? <Outlet found={found} /> : <NotFound />}
       </main>
       <Palette />

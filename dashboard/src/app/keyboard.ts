@@ -48,7 +48,7 @@ export function startKeyboard(): void {
 const MAC = /Mac|iPhone|iPad/.test(navigator.userAgent);
 const SHOWN: Record<string, string> = {
   mod: MAC ? "⌘" : "Ctrl", alt: "Alt", shift: "Shift", space: "Space", arrowup: "↑", arrowdown: "↓", arrowleft: "←",
-  arrowright: "→", enter: "Enter", escape: "Esc",
+  arrowright: "→", enter: "Enter", escape: "Esc", pagedown: "PgDn", pageup: "PgUp", home: "Home", end: "End",
 };
 
 /** Return the caps of a key or sequence, as the sheet shows them. */

@@ -8,6 +8,7 @@ import { Status } from "../components/status";
 import { duration, moment, plural, value } from "../components/text";
 import { runPage } from "../state/address";
 import { now } from "../state/clock";
+import { RunCharts } from "./charts";
 import { useRun } from "./data";
 import type { RunData } from "./data";
 import { completeness, flatSteps, logTime } from "./log";
@@ -61,6 +62,7 @@ function Known({ log, data }: { log: RunLog; data: RunData }) {
         <Values title="Last values" values={data.last} />
         <Values title="Tags" values={log.tags} />
       </div>
+      <RunCharts log={log} />
       <Steps log={log} />
       {data.console.length > 0 && (
         <Card title="Console" note="the last lines">
