@@ -67,6 +67,16 @@ test("after a write, questions wait for it until an answer has it", async () => 
   expect(asked).toEqual([`/v1/runs?limit=1&min_offsets=${encodeURIComponent("0:8,1:2")}`, `/v1/runs?limit=1&min_offsets=${encodeURIComponent("0:8,1:2")}`, "/v1/runs?limit=1"]);
 });
 
+test("a write whose answer was lost is sent again as the same", async () => {
+  vi.useFakeTimers();
+  const fetched = answers(new TypeError("broken"), no(504, { error: "not decided" }), ok({ version: 1 }));
+  const answer = tell("/v1/views/a", { method: "PUT", body: {} });
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(await answer).toEqual({ version: 1 });
+  const keys = fetched.mock.calls.map(([, init]) => ((init as RequestInit).headers as Record<string, string>)["Idempotency-Key"]);
+  expect(new Set(keys).size).toBe(1);
+});
+
 test("offsets are compared by partition", () => {
   expect(writeOffsets(latest(parseOffsets("1:3,0:9"), parseOffsets("1:5,2:1")))).toBe("0:9,1:5,2:1");
   expect(covers(parseOffsets("0:9,1:5"), parseOffsets("0:9"))).toBe(true);

@@ -6,7 +6,7 @@
  * page never shows the state before its own change.
  */
 import { signal } from "@preact/signals";
-import type { ReadonlySignal } from "@preact/signals";
+import type { ReadonlySignal, Signal } from "@preact/signals";
 import { ApiError } from "./errors";
 import { covers, latest, parseOffsets, writeOffsets } from "./offsets";
 import type { Offsets } from "./offsets";
@@ -14,10 +14,14 @@ import type { Offsets } from "./offsets";
 const ANSWER_MS = 40_000; // a statement may take 30 s; then a server that hangs counts as away
 const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 5_000;
+const MOST_WRITES = 3;
 
 const isAway = signal<ApiError | null>(null);
 /** Why the API does not answer now; null while it does. */
 export const away: ReadonlySignal<ApiError | null> = isAway;
+
+/** Whether the API does not know who asks: the frame shows the login page. */
+export const isStranger: Signal<boolean> = signal(false);
 
 /** What a question may say besides its path. */
 export interface Question {
@@ -61,7 +65,8 @@ export async function ask<T>(path: string, question: Question = {}): Promise<T> 
 
 /** Write through the API, once: the key makes a repeated request the same event. Later questions see the change. */
 export async function tell<T>(path: string, question: Question): Promise<T> {
-  const answer = await send<T>(path, question, { "Idempotency-Key": newKey() });
+  const headers = { "Idempotency-Key": newKey() };
+  const answer = await again(() => send<T>(path, question, headers));
   const asOf = (answer as { as_of?: unknown } | undefined)?.as_of;
   if (typeof asOf === "string") written = latest(written, parseOffsets(asOf));
   return answer;
@@ -71,6 +76,18 @@ export async function tell<T>(path: string, question: Question): Promise<T> {
 function waiting(path: string, question: Question, offsets: string): [path: string, question: Question] {
   if (typeof question.body === "object" && question.body !== null) return [path, { ...question, body: { ...question.body, min_offsets: offsets } }];
   return [`${path}${path.includes("?") ? "&" : "?"}min_offsets=${encodeURIComponent(offsets)}`, question];
+}
+
+/** Send a write again whose result is unknown: the API knows its key, and does it once. */
+async function again<T>(write: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await write();
+    } catch (error) {
+      if (tries === MOST_WRITES || !(error instanceof ApiError) || !error.isAway) throw error;
+      await sleep(FIRST_PAUSE_MS * tries);
+    }
+  }
 }
 
 function seeAsOf(answer: unknown): void {
@@ -112,9 +129,10 @@ export function errorOf(status: number, body: unknown): ApiError {
   return new ApiError(status, message, typeof fields.next === "string" ? fields.next : "", fields);
 }
 
-/** Note whether the API is away, as an answer showed. */
+/** Note whether the API is away, or does not know who asks, as an answer showed. */
 export function seen(error: ApiError): ApiError {
-  isAway.value = error.isAway ? error : null;
+  if (error.status === 401) isStranger.value = true;
+  isAway.value = [0, 502, 503].includes(error.status) ? error : null; // 504 and 429 are of one question
   return error;
 }
 

@@ -1,8 +1,8 @@
 /** Who looks at this page: from GET /v1/me, where the API has it. */
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type { ReadonlySignal } from "@preact/signals";
 import { go } from "../state/address";
-import { ask, tell, useCsrf } from "./client";
+import { ask, isStranger, tell, useCsrf } from "./client";
 import { ApiError } from "./errors";
 import type { Identity } from "./types";
 
@@ -12,15 +12,20 @@ export const me: ReadonlySignal<Identity | null> = identity;
 /** Whether this person may change anything. An API that asks nobody lets everybody. */
 export const mayWrite: ReadonlySignal<boolean> = computed(() => identity.value?.scopes.includes("write") ?? true);
 
-/** Ask who this is; shows the login page to somebody whom the API does not know. */
+/** Ask who this is. Somebody whom the API does not know is asked for a token, now and when a session ends later. */
 export async function loadSession(): Promise<void> {
+  effect(() => void (isStranger.value && showLogin()));
   try {
-    const found = await ask<Identity>("/v1/me");
-    useCsrf(found.csrf ?? "");
-    identity.value = found;
+    take(await ask<Identity>("/v1/me"));
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) showLogin();
+    if (!(error instanceof ApiError)) throw error; // a refusal leaves nobody logged in
   }
+}
+
+function take(found: Identity): void {
+  useCsrf(found.csrf);
+  identity.value = found;
+  isStranger.value = false;
 }
 
 /** Show the login page, which comes back to the present address. */
@@ -31,8 +36,7 @@ export function showLogin(): void {
 
 /** Begin a session. Throws ApiError where the token is not known. */
 export async function login(token: string): Promise<void> {
-  await tell("/v1/login", { body: { token } });
-  await loadSession();
+  take(await tell<Identity>("/v1/login", { body: { token } }));
 }
 
 /** End the session. */

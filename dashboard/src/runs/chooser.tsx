@@ -19,7 +19,7 @@ export function Chooser({ onClose }: { onClose: () => void }) {
   useEffect(() => {
     const stop = new AbortController();
     const timer = setTimeout(() => {
-      knownColumns({ where: "", experiment: experiment.peek() }, { prefix: words, limit: MOST_SHOWN, signal: stop.signal }).then(setFound, () => undefined);
+      knownColumns({ where: "", experiment: experiment.peek() }, { prefix: words, limit: MOST_SHOWN, signal: stop.signal }).then((answer) => setFound(answer.columns), () => undefined);
     }, TYPING_MS);
     return () => {
       clearTimeout(timer);

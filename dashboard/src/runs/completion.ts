@@ -53,7 +53,7 @@ export async function choices(text: string, caret: number, found: Check, experim
   const words = follow.words.map((word) => ({ text: word, hint: "" }));
   if (follow.name) {
     const [kind, prefix] = follow.name;
-    const names = await knownColumns(which, { prefix, limit: 200, signal });
+    const { columns: names } = await knownColumns(which, { prefix, limit: 200, signal });
     return fit(names.filter((one) => one.key[0] === kind).map(nameChoice), "");
   }
   if (follow.key && takesValues(follow.words, follow.key)) {
@@ -69,7 +69,7 @@ export async function choices(text: string, caret: number, found: Check, experim
 async function withNames(words: Choice[], typed: string, which: { where: string; experiment: string | null }, signal: AbortSignal): Promise<Choice[]> {
   const mayBeName = words.some((one) => one.text === "metrics.") || (typed !== "" && !words.some((one) => one.text === "and" || one.text === "or"));
   if (!mayBeName || (words.length && !typed && !words.some((one) => one.text === "metrics."))) return words.slice(0, MOST_SHOWN);
-  const names = (await knownColumns(which, { limit: 500, signal })).filter((one) => NAMED.has(one.key[0])).map(nameChoice);
+  const names = (await knownColumns(which, { limit: 500, signal })).columns.filter((one) => NAMED.has(one.key[0])).map(nameChoice);
   return fit([...names, ...words], typed);
 }
 

@@ -19,7 +19,7 @@ import { baseline, experiment, groupBy, known, shut, tableQuery } from "./state"
 
 const EVERY_MS = 2_000; // rows are read again at most this often while events arrive
 const FOLDING_MS = 700; // until it is asked again for what the store did not have yet
-const NAMES_MS = 10_000; // names of columns, and groups
+const NAMES_MS = 3_000; // names of columns, and groups
 const MOST_GROUPS = 500;
 
 interface Group {
@@ -41,6 +41,7 @@ export class TableData {
   #names = paced(() => this.#readNames(), NAMES_MS);
   #grouping = paced(() => this.#readGroups(), NAMES_MS);
   #stop = new AbortController();
+  #hasAllNames = true;
 
   start(): void {
     let names = "";
@@ -116,6 +117,7 @@ export class TableData {
         return old && JSON.stringify(old.value) === JSON.stringify(value) ? { ...old, runs } : { text, value, runs, rows: new Rows(this.#reader(groupQuery(query, key, value))) };
       };
       const groups = found.map((one) => make(one.value, one.runs));
+      if (!this.#fresh.answered(all.asOf)) this.#grouping.ask(FOLDING_MS);
       const rest = withoutValue(all.total, found);
       this.groups.value = rest > 0 ? [...groups, make(null, rest)] : groups;
     } catch {
@@ -125,7 +127,10 @@ export class TableData {
 
   async #readNames(): Promise<void> {
     try {
-      known.value = await knownColumns({ where: "", experiment: experiment.peek() }, { signal: this.#stop.signal });
+      const answer = await knownColumns({ where: "", experiment: experiment.peek() }, { signal: this.#stop.signal });
+      known.value = answer.columns;
+      this.#hasAllNames = answer.is_complete;
+      if (!this.#fresh.answered(answer.as_of)) this.#names.ask(FOLDING_MS);
     } catch {
       known.value ??= [];
     }
@@ -153,10 +158,16 @@ export class TableData {
       const isShown = all.some((rows) => rows.change(event.run_id, (values) => afterEvent(values, event)));
       this.#fresh.see(event, isShown);
       this.sparks.take(event);
-      if (event.kind === "params" || event.kind === "run_started" || event.kind === "run_created") this.#names.ask();
+      if (this.#mayHaveNewNames(event)) this.#names.ask();
     }
     this.#rows.ask();
     if (groupBy.peek()) this.#grouping.ask();
+  }
+
+  #mayHaveNewNames(event: StreamEvent): boolean {
+    if (event.kind === "params" || event.kind === "tags") return true;
+    const names = event.series?.map((one) => one.series) ?? [];
+    return this.#hasAllNames && names.some((name) => !known.peek()?.some((one) => one.key[0] === "metric" && one.key[1] === name));
   }
 
   #reset(): void {

@@ -32,6 +32,13 @@ export interface KnownColumn {
   runs: number;
 }
 
+interface ColumnsAnswer {
+  columns: KnownColumn[];
+  /** false: there are more. */
+  is_complete: boolean;
+  as_of: string;
+}
+
 /** Facts that the page computes from others: the table asks for those. */
 const COMPUTED: Readonly<Record<string, readonly string[]>> = { duration: ["started", "ended", "updated", "state"] };
 /** Facts that every row needs, whatever is shown. */
@@ -85,10 +92,9 @@ export function readTable(query: TableQuery): ReadWindow {
 export async function knownColumns(
   which: Which,
   { prefix = "", limit = 200, signal }: { prefix?: string; limit?: number; signal?: AbortSignal } = {},
-): Promise<KnownColumn[]> {
+): Promise<ColumnsAnswer> {
   const body = { ...whichRuns(which), ...(prefix && { prefix }), limit };
-  const answer = await ask<{ columns: KnownColumn[] }>("/v1/runs/columns", { body, ...(signal && { signal }) });
-  return answer.columns;
+  return ask<ColumnsAnswer>("/v1/runs/columns", { body, ...(signal && { signal }) });
 }
 
 /** A value with the number of runs that have it. */
