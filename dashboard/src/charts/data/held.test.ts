@@ -28,6 +28,8 @@ describe("a series of an answer and a stream", () => {
     const one = event(3, [7]);
     expect(shelf.take(one, one.series![0]!)).toBe(false); // nobody asked for it
     shelf.asked.add("loss");
+    expect(shelf.take(one, one.series![0]!)).toBe(false); // the answer will say what was before
+    shelf.answer(["loss"]);
     expect(shelf.take(one, one.series![0]!)).toBe(true);
     expect(stepsOf(shelf.get("r", "loss"))).toEqual([7]);
     shelf.keep(new Set(["other"]));

@@ -41,8 +41,9 @@ export class Held {
 
 /** The series of one window, by run and written name. */
 export class Shelf {
-  /** Names that were asked for: a run without such a series has an empty one, which grows by the stream. */
+  /** Names that were asked for: not again. */
   readonly asked = new Set<string>();
+  private readonly answered = new Set<string>();
   private readonly held = new Map<string, Held>();
 
   get(run: string, series: string): Held | undefined {
@@ -54,11 +55,16 @@ export class Shelf {
     return held;
   }
 
+  /** Everything about these names has arrived: a run that had no such series then may begin one in the stream. */
+  answer(names: Iterable<string>): void {
+    for (const name of names) this.answered.add(name);
+  }
+
   /** Add points of the stream to a series that was read, or that its run did not have then. */
   take(event: StreamEvent, series: StreamSeries): boolean {
-    if (!this.asked.has(series.series)) return false;
-    const held = this.get(event.run_id, series.series) ?? this.put(event.run_id, series.series, Held.empty(event.run_id, series.series));
-    return held.take(event, series);
+    const known = this.get(event.run_id, series.series);
+    if (!known && !this.answered.has(series.series)) return false;
+    return (known ?? this.put(event.run_id, series.series, Held.empty(event.run_id, series.series))).take(event, series);
   }
 
   /** Forget the series of other runs. */
@@ -66,8 +72,14 @@ export class Shelf {
     for (const key of this.held.keys()) if (!runs.has(key.slice(0, key.indexOf("\n")))) this.held.delete(key);
   }
 
-  clear(): void {
+  /** Ask for everything again; what is held stays until its answer comes. */
+  expire(): void {
     this.asked.clear();
+    this.answered.clear();
+  }
+
+  clear(): void {
+    this.expire();
     this.held.clear();
   }
 }

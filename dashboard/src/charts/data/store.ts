@@ -66,7 +66,7 @@ export class SeriesStore {
   /** Choose the points that are read: of a window with its own buckets, and superseded ones. */
   setWindow(window: Window, superseded: boolean): void {
     const isSame = JSON.stringify(window) === JSON.stringify(this.window);
-    if (superseded !== this.superseded) this.whole.clear();
+    if (superseded !== this.superseded) this.whole.expire();
     else if (isSame) return;
     this.window = window;
     this.superseded = superseded;
@@ -107,7 +107,7 @@ export class SeriesStore {
     this.stopStream?.();
     this.stopStream = null;
     batch(() => {
-      for (const shelf of [this.whole, this.part]) shelf.asked.clear(); // what is held shows until its answer comes
+      for (const shelf of [this.whole, this.part]) shelf.expire();
       this.attempts.clear();
       this.pending = null;
       this.questions = 0;
@@ -183,8 +183,9 @@ export class SeriesStore {
         if (window !== null && window !== this.window) return; // a person has moved on
         this.arrived(into, answer);
         token = answer.next_page_token;
-        if (!token) return;
+        if (!token) break;
       }
+      this.begin(into, names);
     } catch (error) {
       for (const name of names) into.asked.delete(name);
       throw error;
@@ -201,6 +202,22 @@ export class SeriesStore {
       for (const event of this.pending ?? []) {
         if (event.run_id !== one.run_id) continue;
         for (const series of event.series ?? []) if (series.series === one.series) held.take(event, series);
+      }
+    }
+    this.tell(touched);
+  }
+
+  /** Series that a run got while their names were asked for: all their points came by the stream. */
+  private begin(into: Shelf, names: readonly string[]): void {
+    into.answer(names);
+    const touched = new Set<string>();
+    for (const event of this.pending ?? []) {
+      for (const series of event.series ?? []) {
+        if (!names.includes(series.series) || into.get(event.run_id, series.series)) continue;
+        for (const one of this.pending ?? []) {
+          if (one.run_id === event.run_id) for (const part of one.series ?? []) if (part.series === series.series) into.take(one, part);
+        }
+        touched.add(panelOf(series.series));
       }
     }
     this.tell(touched);
