@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from consumers.store.registry.rows import RegistryChanges
@@ -19,6 +19,8 @@ from schemas.columns import FloatArray, IntArray
 CHUNK_POINTS = 1_000  # measured with 1,000 points per chunk: COPY of 0.7 M points/s, 9-17 bytes per point
 FIRST_SPREAD = 500  # the first chunk of a series has up to this many points fewer; its id decides how many
 SMALL_POINTS = 16  # rows of open points with fewer are merged once they have this many together
+GROUP_CHUNKS = 64  # summaries of consecutive chunks in one row of chunk_groups
+LEVEL_FACTOR = 4  # a summary of one level of chunk_groups stands for so many of the level below
 
 
 @dataclass(slots=True)
@@ -157,6 +159,16 @@ class ChunkRow:
     steps: IntArray = field(repr=False)  # never changed once the row exists
     times: IntArray = field(repr=False)
     point_values: FloatArray = field(repr=False)
+    corners: IntArray | None = None  # of a full chunk: where its corners lie, see fold/corners.py
+    ends: FloatArray | None = None  # of a full chunk: its first and last value by step
+
+
+class FullGroup(NamedTuple):
+    """The chunks from number GROUP_CHUNKS x `number` on, GROUP_CHUNKS of them, which are full since this batch."""
+
+    series_id: UUID
+    number: int
+    month: int
 
 
 @dataclass(slots=True)
@@ -212,6 +224,7 @@ class Changes:
     new_points: dict[int, int] = field(default_factory=dict)  # by month
     unwritten: dict[UUID, int] = field(default_factory=dict)  # index of the first open point that is in no row yet
     reopened: dict[UUID, int] = field(default_factory=dict)  # index of the first stored row that is written again
+    full_groups: list[FullGroup] = field(default_factory=list)
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     offsets: dict[int, tuple[int, int]] = field(default_factory=dict)  # partition: (expected, next)

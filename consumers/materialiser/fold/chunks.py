@@ -22,7 +22,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from consumers.store.rows import CHUNK_POINTS, FIRST_SPREAD, SMALL_POINTS, Changes, ChunkRow, SeriesRow
+from consumers.materialiser.fold.corners import corners_of
+from consumers.store.rows import (
+    CHUNK_POINTS,
+    FIRST_SPREAD,
+    GROUP_CHUNKS,
+    SMALL_POINTS,
+    Changes,
+    ChunkRow,
+    FullGroup,
+    SeriesRow,
+)
 from schemas.columns import FloatArray, IntArray
 from schemas.events import Series
 
@@ -39,6 +49,16 @@ class _Summary(NamedTuple):
     min_value: float | None  # of finite values
     max_value: float | None
     non_finite: int
+
+
+class _Repeats(NamedTuple):
+    """Whether several points may have the same place in order."""
+
+    newest: bool  # the highest step and the highest time
+    ends: bool  # the lowest step, or the highest
+
+
+_NO_REPEATS = _Repeats(newest=False, ends=False)
 
 
 def append_points(row: SeriesRow, new: Series, changes: Changes) -> None:
@@ -86,7 +106,12 @@ def _chunk_size(row: SeriesRow) -> int:
 def _fill_chunks(row: SeriesRow, changes: Changes) -> None:
     _reopen_from(changes, row, row.open_index)
     while len(row.values) >= (cut := _chunk_size(row)):
-        _put_chunk(changes, row, row.open_index, (row.steps[:cut], row.times[:cut], row.values[:cut]))
+        columns = row.steps[:cut], row.times[:cut], row.values[:cut]
+        chunk, repeats = _put_chunk(changes, row, row.open_index, columns)
+        chunk.corners, chunk.ends = corners_of(chunk, ends_repeat=repeats.ends)
+        number = -(-row.open_index // CHUNK_POINTS)  # of this chunk, whatever the first one lacks
+        if (number + 1) % GROUP_CHUNKS == 0:
+            changes.full_groups.append(FullGroup(row.series_id, number // GROUP_CHUNKS, row.month))
         del row.steps[:cut], row.times[:cut], row.values[:cut]
         row.open_index += cut
     left = len(row.values)
@@ -101,10 +126,10 @@ def _reopen_from(changes: Changes, row: SeriesRow, first: int) -> None:
         changes.reopened[row.series_id] = changes.unwritten[row.series_id] = first
 
 
-def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns) -> None:
+def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns) -> tuple[ChunkRow, _Repeats]:
     steps, times, values = columns
-    summary, _ = _summary(steps, times, values)
-    changes.chunks[row.series_id, index] = ChunkRow(
+    summary, repeats = _summary(steps, times, values)
+    chunk = changes.chunks[row.series_id, index] = ChunkRow(
         series_id=row.series_id,
         first_index=index,
         month=row.month,
@@ -116,16 +141,16 @@ def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns) -
         point_values=values,
         **summary._asdict(),
     )
+    return chunk, repeats
 
 
-def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> tuple[_Summary, bool]:
-    """Return the summary, and whether several points may have the highest step and the highest time."""
+def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> tuple[_Summary, _Repeats]:
     if len(values) == 1:
         (step,), (time,), (value,) = steps, times, values
         if math.isfinite(value):
             bound = value + 0.0  # -0.0 and 0.0 are equal: the result must not depend on which came first
-            return _Summary(step, step, time, time, bound, bound, 0), False
-        return _Summary(step, step, time, time, None, None, 1), False
+            return _Summary(step, step, time, time, bound, bound, 0), _NO_REPEATS
+        return _Summary(step, step, time, time, None, None, 1), _NO_REPEATS
     finite: Sequence[float] = values.tolist()  # a list: an array creates a new number object at each access
     if not math.isfinite(sum(finite)):  # the sum of a column with NaN or an infinity is never finite
         finite = [value for value in finite if math.isfinite(value)]
@@ -139,11 +164,12 @@ def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> tuple[_Sum
         max_value=max(finite) + 0.0 if finite else None,
         non_finite=len(values) - len(finite),
     )
-    return summary, in_order[-2] == in_order[-1] and at[-2] == at[-1]
+    is_last_repeated = in_order[-2] == in_order[-1]
+    return summary, _Repeats(is_last_repeated and at[-2] == at[-1], is_last_repeated or in_order[0] == in_order[1])
 
 
 def _add_to_series(row: SeriesRow, new: Series) -> None:
-    summary, may_tie = _summary(new.steps, new.times, new.values)
+    summary, repeats = _summary(new.steps, new.times, new.values)
     row.non_finite += summary.non_finite
     row.integer = row.integer and new.integer
     low, high = summary.min_value, summary.max_value
@@ -152,7 +178,7 @@ def _add_to_series(row: SeriesRow, new: Series) -> None:
         row.max_value = high if row.max_value is None else max(row.max_value, high)
     at = len(new.steps) - 1  # of the newest point, unless points came out of order
     newest = new.steps[at], new.times[at]
-    if may_tie or newest != (summary.max_step, summary.max_time):
+    if repeats.newest or newest != (summary.max_step, summary.max_time):
         at = max(
             range(len(new.steps)), key=lambda index: (new.steps[index], new.times[index], _rank(new.values[index]))
         )

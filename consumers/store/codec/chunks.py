@@ -34,7 +34,7 @@ def columns_of(chunk: Any) -> ChunkColumns:
 
 
 def unpack(chunks: Iterable[Any]) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return the steps, times and values of rows of `get_packed_points`, concatenated."""
+    """Return the steps, times and values of rows of `packed_chunks`, concatenated."""
     steps, times, values = array("q"), array("q"), array("d")
     for chunk in chunks:
         steps.extend(_even_steps(chunk) if chunk["steps"] is None else ints_of([chunk["steps"]]))

@@ -66,7 +66,9 @@ def encode_row(row: ChunkRow) -> bytes:
     deltas = _time_deltas(row)
     times = _encode_array(row.times, _INT8) if deltas == _NULL else _NULL
     values = _encode_array(row.point_values, _FLOAT8)
-    return b"".join((front, bounds, _COUNT.pack(4, row.non_finite), steps, times, values, deltas))
+    corners = _NULL if row.corners is None else _encode_array(row.corners, _INT8)
+    ends = _NULL if row.ends is None else _encode_array(row.ends, _FLOAT8)
+    return b"".join((front, bounds, _COUNT.pack(4, row.non_finite), steps, times, values, corners, ends, deltas))
 
 
 @lru_cache(maxsize=2_000)

@@ -89,6 +89,7 @@ class Rebuilding:
             await connection.execute(sql("copy_dropped"))
             for row in await connection.fetch(sql("drop_months_plan")):
                 await connection.execute(row[0])
+            await connection.execute(sql("drop_rebuilt_groups"))
 
     async def drop(self) -> None:
         """Drop the new tables."""

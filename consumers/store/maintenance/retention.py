@@ -85,6 +85,7 @@ class Retention:
         try:
             for row in await connection.fetch(sql("drop_plan"), month):
                 await connection.execute(row[0])
+            await connection.execute(sql("drop_groups"), month)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
             raise Busy(f"PostgreSQL at {self._database}: points are being read") from error
         except asyncpg.DependentObjectsStillExistError as error:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from consumers.store.read.branches import nest
-from consumers.store.read.downsampling import Sample
+from consumers.store.read.charts.summaries import Sample
 from schemas.api import RunSummary
 from schemas.columns import float_to_json
 from schemas.events import MAIN_STEP

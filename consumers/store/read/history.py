@@ -1,7 +1,7 @@
 """
 The points of one written series, page by page, in the order in which they were recorded.
 
-Earlier attempts come first; what a later attempt repeated is left out, as in charts (downsampling.py). A page token
+Earlier attempts come first; what a later attempt repeated is left out, as in charts. A page token
 is a position and not a count of points, so the thousandth page costs as much as the first.
 """
 
@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from consumers.store.codec.chunks import columns_of
 from consumers.store.pool import PooledConnection
-from consumers.store.read.downsampling import Sample
+from consumers.store.read.charts.chart import restarts
+from consumers.store.read.charts.summaries import Sample
 from consumers.store.rows import CHUNK_POINTS
 from consumers.store.search.page_token import TokenError
 from consumers.store.statements import sql
@@ -62,13 +63,3 @@ async def read_history(
                 if restart is None or columns.steps[at] < restart:
                     points.append(Sample(columns.steps[at], columns.times[at], columns.values[at]))
     return points, None
-
-
-async def restarts(connection: PooledConnection, rows: Sequence[Any]) -> list[int | None]:
-    """Return, for each attempt, the lowest step of the later ones: what lies there or above is superseded."""
-    found: list[int | None] = [None] * len(rows)
-    for number in range(len(rows) - 1, 0, -1):
-        row, later = rows[number], found[number]
-        lowest = await connection.fetchval(sql("lowest_step"), row["series_id"], row["month"])
-        found[number - 1] = later if lowest is None else lowest if later is None else min(lowest, later)
-    return found

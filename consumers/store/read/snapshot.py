@@ -19,9 +19,10 @@ from consumers.store.pool import PooledConnection
 from consumers.store.read import contents as stored
 from consumers.store.read import documents
 from consumers.store.read.artifacts import ArtifactChoice, ArtifactsFound, find_artifact, find_artifacts
-from consumers.store.read.charts import chart, summarize
+from consumers.store.read.charts.series import Wanted, charts, series_data
+from consumers.store.read.charts.summaries import Sample
+from consumers.store.read.charts.superseded import supersede
 from consumers.store.read.definitions import DefinitionsReader
-from consumers.store.read.downsampling import Sample, supersede
 from consumers.store.read.history import HistoryPosition, read_history
 from consumers.store.read.points import PointsReader
 from consumers.store.read.run_documents import RunDocuments
@@ -217,9 +218,11 @@ class Snapshot:
 
     async def charts(self, page: SeriesOfRun, buckets: int) -> AsyncGenerator[SeriesData]:
         """Yield each series of a page with its chart."""
-        is_dropped = page.points_dropped is not None
-        for rows in page.found.series:
-            yield summarize(rows, []) if is_dropped else await chart(self._connection, rows, buckets)
+        wanted = [] if page.points_dropped else [Wanted(rows) for rows in page.found.series]
+        async for rows, found in charts(self._connection, wanted, buckets):
+            yield series_data(rows, found.chart)
+        for some in page.found.series[len(wanted) :]:
+            yield series_data(some)
 
     async def history(
         self, run_id: str, series: str, *, limit: int, page_token: str | None = None

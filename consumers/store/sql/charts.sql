@@ -1,29 +1,3 @@
--- name: get_chart_groups
--- Groups of $2 points of a series with $3 points and month $4, from the summaries of its chunks: the exact first,
--- lowest, highest and last value, with steps and times. An extreme is placed in the middle of its chunk; of equal ones
--- the first lowest and the last highest count. Arrays compare by their first value, and float8 holds a step or time
--- below 2^53 exactly. The first chunk `lacks` points to the size of the others, $5, and so does the first group to $2.
-SELECT min(min_step) AS min_step, max(max_step) AS max_step, min(min_time) AS min_time, max(max_time) AS max_time,
-       min(first_value) FILTER (WHERE first_index = 0 OR (first_index + lacks) % $2::bigint = 0) AS first_value,
-       max(last_value) FILTER (WHERE (first_index + chunks.points + lacks) % $2 = 0
-                                  OR first_index + chunks.points = $3::bigint) AS last_value,
-       min(ARRAY[min_value, min_step / 2 + max_step / 2, min_time / 2 + max_time / 2])
-           FILTER (WHERE min_value IS NOT NULL) AS lowest,
-       max(ARRAY[max_value, min_step / 2 + max_step / 2, min_time / 2 + max_time / 2])
-           FILTER (WHERE max_value IS NOT NULL) AS highest
-FROM chunks, (SELECT ($5::int - points % $5) % $5 AS lacks
-              FROM chunks WHERE series_id = $1 AND month = $4::int AND first_index = 0) AS first_chunk
-WHERE series_id = $1 AND month = $4
-GROUP BY (first_index + lacks) / $2
-ORDER BY (first_index + lacks) / $2;
-
--- name: get_packed_points
--- Chunks of one series in log order, each column in the binary format of an array: a driver that creates objects of all
--- values takes longer than PostgreSQL to send them.
-SELECT points, min_step, max_step, min_time, array_send(steps) AS steps, array_send(times) AS times,
-       array_send(time_deltas) AS time_deltas, array_send(point_values) AS point_values
-FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index;
-
 -- name: series_named
 -- The attempts of the series of runs ($1) with one of these written names ($2, see schemas/names.py), with the lowest
 -- step of later attempts, from which on they are superseded. Runs whose points were dropped have none.
@@ -47,7 +21,8 @@ SELECT first_index, points, min_step, max_step, min_time, max_time,
 FROM chunks WHERE series_id = $1 AND month = $2 AND max_step >= $3::bigint AND min_step <= $4::bigint AND max_time >= $5;
 
 -- name: packed_chunks
--- Chunks of a series by their first indexes, as get_packed_points returns them.
+-- Chunks of a series by their first indexes, with arrays in their binary format: a driver that creates objects of all values takes
+-- longer than PostgreSQL to send them.
 SELECT first_index, points, min_step, max_step, min_time, array_send(steps) AS steps, array_send(times) AS times,
        array_send(time_deltas) AS time_deltas, array_send(point_values) AS point_values
 FROM chunks WHERE series_id = $1 AND month = $2 AND first_index = ANY ($3::bigint[]);

@@ -157,7 +157,8 @@ INSERT INTO edits (run_id, what, name, new_name) VALUES ($1, $2, $3, $4) ON CONF
 -- name: delete_series
 -- With its points and observations: what comes later under the name is a new series.
 WITH gone AS (DELETE FROM series WHERE run_id = $1 AND name = $2 RETURNING series_id, month),
-     seen AS (DELETE FROM observations WHERE run_id = $1 AND name = $2)
+     seen AS (DELETE FROM observations WHERE run_id = $1 AND name = $2),
+     groups AS (DELETE FROM chunk_groups USING gone WHERE chunk_groups.series_id = gone.series_id)
 DELETE FROM chunks USING gone WHERE chunks.series_id = gone.series_id AND chunks.month = gone.month;
 
 -- name: delete_param
@@ -190,6 +191,8 @@ WITH renamed AS (
     UPDATE series AS old SET series_id = wanted.new_id, name = $3
     FROM unnest($1::uuid[], $2::uuid[]) AS wanted (old_id, new_id) WHERE old.series_id = wanted.old_id
     RETURNING wanted.old_id, wanted.new_id, old.month
+), groups AS (
+    UPDATE chunk_groups SET series_id = renamed.new_id FROM renamed WHERE chunk_groups.series_id = renamed.old_id
 )
 UPDATE chunks SET series_id = renamed.new_id FROM renamed
 WHERE chunks.series_id = renamed.old_id AND chunks.month = renamed.month;
@@ -390,9 +393,6 @@ FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index;
 SELECT first_index, points, min_step, max_step, min_time, steps, times, time_deltas, point_values
 FROM chunks WHERE series_id = $1 AND month = $2 AND first_index > $3 - $4::bigint AND first_index + points > $3
 ORDER BY first_index;
-
--- name: lowest_step
-SELECT min(min_step) FROM chunks WHERE series_id = $1 AND month = $2;
 
 -- name: get_last_points
 -- Chunks of one series, the newest first.

@@ -66,6 +66,9 @@ SELECT format('DROP TABLE %I', c.relname)
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'chunks'::regclass AND c.relname = 'chunks_' || $1::int;
 
+-- name: drop_groups
+DELETE FROM chunk_groups WHERE month = $1;
+
 -- name: copy_dropped
 -- Months that were dropped permanently are left out of the new tables, too.
 INSERT INTO gateway_rebuild.retention_dropped SELECT * FROM retention_dropped ON CONFLICT (month) DO NOTHING;
@@ -75,3 +78,7 @@ INSERT INTO gateway_rebuild.retention_dropped SELECT * FROM retention_dropped ON
 SELECT format('DROP TABLE gateway_rebuild.%I', c.relname)
 FROM gateway_rebuild.retention_dropped d JOIN pg_class c ON c.relname = 'chunks_' || d.month
 WHERE c.relnamespace = 'gateway_rebuild'::regnamespace AND c.relkind = 'r';
+
+-- name: drop_rebuilt_groups
+-- The same for summaries of groups of chunks.
+DELETE FROM gateway_rebuild.chunk_groups AS g USING gateway_rebuild.retention_dropped AS d WHERE d.month = g.month;

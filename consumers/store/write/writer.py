@@ -22,6 +22,7 @@ from consumers.store.pool import Database, PooledConnection
 from consumers.store.registry.save import save_registry
 from consumers.store.rows import Changes, DeadLetterRow, SeriesRow
 from consumers.store.statements import sql
+from consumers.store.write.chunk_groups import save_groups
 from consumers.store.write.partitions import open_months
 from consumers.store.write.series_id import series_id
 from schemas.columns import float_to_json
@@ -130,6 +131,8 @@ async def _write_points(connection: PooledConnection, changes: Changes) -> None:
     if kept:
         source = _sent(copy_stream(kept))
         await connection.copy_to_table("chunks", source=source, columns=COLUMNS, format="binary")
+    if changes.full_groups:
+        await save_groups(connection, changes.full_groups)
 
 
 async def _sent(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -1,0 +1,109 @@
+"""
+Which rows a chart of a long series reads, and what they hold.
+
+Pure. Full chunks are numbered from 0. A row of level L has summaries of GROUP_CHUNKS groups of LEVEL_FACTOR ** L
+consecutive chunks, and exists once the last of them is full. What is not yet in a row of a level is in rows of the
+levels below it, and at last in the chunks themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from consumers.store.codec.array_format import floats_of, ints_of
+from consumers.store.read.charts.summaries import Summaries
+from consumers.store.rows import CHUNK_POINTS, GROUP_CHUNKS, LEVEL_FACTOR
+
+_FLOATS = {"first_values", "low_values", "high_values", "last_values"}
+_STORED = [name for name in Summaries.__dataclass_fields__ if name != "chunks"]
+_ODD = ("odd_steps", "odd_times", "odd_kinds")
+
+
+class Rows(NamedTuple):
+    """Rows of one level: from number `first` to before number `end`."""
+
+    level: int
+    first: int
+    end: int
+
+
+def row_chunks(level: int) -> int:
+    """Return how many chunks a row of a level has."""
+    return GROUP_CHUNKS * int(LEVEL_FACTOR**level)
+
+
+def full_chunks(open_index: int) -> int:
+    """Return how many full chunks a series has whose first open point has this number."""
+    return -(-open_index // CHUNK_POINTS)
+
+
+def coarsest(chunks: int) -> int:
+    """Return the highest level that has a row for so many chunks; -1: none has."""
+    level = -1
+    while row_chunks(level + 1) <= chunks:
+        level += 1
+    return level
+
+
+def level_for(points: int, buckets: int) -> int:
+    """Return the highest level that still has a summary for each of so many buckets; -1: not even the chunks have."""
+    level = -1
+    while points >= CHUNK_POINTS * LEVEL_FACTOR ** (level + 1) * buckets:
+        level += 1
+    return level
+
+
+def rows_for(chunks: int, level: int) -> tuple[list[Rows], int]:
+    """Return the rows that have all full chunks, of this level where it has them; and the first chunk in no row."""
+    found, begin = list[Rows](), 0
+    for one in range(level, -1, -1):
+        size = row_chunks(one)
+        rows = Rows(one, begin // size, chunks // size)
+        if rows.first < rows.end:
+            found.append(rows)
+            begin = rows.end * size
+    return found, begin
+
+
+def read_rows(rows: Sequence[Any]) -> Summaries:
+    """Return the summaries of rows of `get_chunk_groups`."""
+    found = Summaries()
+    for name in _STORED:
+        if name in _ODD:
+            for row in rows:
+                found.column(name).extend([0] * GROUP_CHUNKS if row[name] is None else ints_of([row[name]]))
+        elif name in _FLOATS:
+            setattr(found, name, floats_of([row[name] for row in rows]).tolist())
+        else:
+            setattr(found, name, ints_of([row[name] for row in rows]).tolist())
+    for row in rows:
+        size, begin = LEVEL_FACTOR ** row["level"], row["number"] * row_chunks(row["level"])
+        found.chunks.extend((begin + at * size, begin + at * size + size) for at in range(GROUP_CHUNKS))
+    return _without_nan(found)
+
+
+def read_chunks(rows: Sequence[Any]) -> Summaries:
+    """Return the summaries of rows of `get_corners`: full chunks."""
+    found = Summaries()
+    for row in rows:
+        places, number = row["corners"], full_chunks(row["first_index"])
+        odd = places[6:9] or (0, 0, 0)
+        low, high = (math.nan if row[name] is None else row[name] for name in ("min_value", "max_value"))
+        values = (
+            row["points"], row["non_finite"], row["min_step"], row["max_step"], row["min_time"], row["max_time"],
+            places[0], row["ends"][0], *places[1:3], low, *places[3:5], high, places[5], row["ends"][1], *odd,
+            (number, number + 1),
+        )  # fmt: skip
+        for name, value in zip(Summaries.__dataclass_fields__, values, strict=True):
+            getattr(found, name).append(value)
+    return _without_nan(found)
+
+
+def _without_nan(found: Summaries) -> Summaries:
+    """Give summaries without a finite value a lowest and a highest one that never count."""
+    if any(found.non_finite):
+        found.low_values = [math.inf if math.isnan(one) else one for one in found.low_values]
+        found.high_values = [-math.inf if math.isnan(one) else one for one in found.high_values]
+    return found
