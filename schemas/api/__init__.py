@@ -2,7 +2,7 @@
 Answers of the query API as models. The dashboard, `gateway runs` and scripts read them.
 
 - `runs`, `tables`, `points`, `artifacts`: of runs; `edits`: their changes.
-- `metric_definitions`: what code says of metrics.
+- `series`: charts of series. `metric_definitions`: what code says of metrics.
 - `registry`, `logged_models`: experiments and models. `saved`: views and rules of alerts. `status`: health.
 - `access`: who asks. `alerts`: what fired.
 """

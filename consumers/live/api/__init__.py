@@ -2,7 +2,7 @@
 The query API: its routes, what they answer, and the stream of live messages over HTTP.
 
 - `routes`: which path is answered by what. `runs`: runs, run logs and series. `registry/`: experiments and models.
-  `saved/`: views, rules of alerts, definitions of metrics.
+  `charts/`: series. `saved/`: views, rules of alerts, definitions of metrics.
   `system`: health, status and schemas.
 - `run_documents`: runs with their newest points, for clients that ask for many at once. `run_labels`: what labels have.
 - `access/`: who may ask, logins, tokens that are limited to experiments.

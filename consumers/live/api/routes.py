@@ -14,6 +14,7 @@ from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_conver
 from consumers.live.api.access import routes as access
 from consumers.live.api.alerts.routes import add_routes as add_alerts
 from consumers.live.api.artifacts import artifact_content, artifacts
+from consumers.live.api.charts.routes import add_routes as add_chart_routes
 from consumers.live.api.consistency import Received, received
 from consumers.live.api.export.routes import add_routes as add_export
 from consumers.live.api.registry.logged_models import logged_model, logged_model_artifacts, search_logged_models
@@ -104,6 +105,7 @@ def routes() -> APIRouter:
     add_table_routes(router)
     access.add_routes(router)
     add_alerts(router)
+    add_chart_routes(router)
     router.add_api_route("/v1/stream", stream)
     router.add_api_route("/v1/status", status, response_model=Status)
     router.add_api_route("/v1/schemas/run-log", run_log_schema)

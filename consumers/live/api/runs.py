@@ -15,6 +15,7 @@ from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.api.responses import all_bytes, json_response, list_response, long_response, rendered
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
+from consumers.store.read.charts.chart import RangeTooScattered
 from consumers.store.read.ordered_points import IN_LOOP_POINTS, Steps
 from consumers.store.read.reader import narrow
 from consumers.store.read.series_pages import SeriesChoice, token_after
@@ -157,7 +158,10 @@ async def series(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the
             raise bad_parameter("page_token", str(error), EXAMPLES["page_token"]) from None
         if page is None:
             raise unknown_run(run_id)
-        items = await rendered(now.charts(page, buckets), lambda one, _: len(one.points), MAX_POINTS)
+        try:
+            items = await rendered(now.charts(page, buckets), lambda one, _: len(one.points), MAX_POINTS)
+        except RangeTooScattered as error:
+            raise bad_parameter("name", str(error), "read the points with GET /v1/export/points") from None
     return list_response(_without_series(run_id, page, len(items), folded), "series", items, folded)
 
 

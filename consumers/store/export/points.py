@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from consumers.store.codec.chunks import unpack
 from consumers.store.export.blocks import Block, Column, Same
 from consumers.store.pool import PooledConnection
-from consumers.store.read.history import restarts
+from consumers.store.read.charts.chart import restarts
 from consumers.store.read.series_pages import SeriesChoice, find_series, token_after
 from consumers.store.statements import sql
 from schemas.names import series_name

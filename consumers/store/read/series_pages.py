@@ -44,7 +44,7 @@ async def find_series(
     connection: PooledConnection, run_id: str, choice: SeriesChoice, limit: int | None
 ) -> SeriesFound:
     """Return the first `limit` series of a choice, after its page token. Raises TokenError."""
-    after = (None,) * 5 if choice.page_token is None else _read_token(choice.page_token)
+    after = (None,) * 5 if choice.page_token is None else read_place(choice.page_token)
     names = None if choice.names is None else list(choice.names)
     found = await connection.fetch(
         sql("find_series"), run_id, names, list(choice.words), *after, None if limit is None else limit + 1
@@ -64,7 +64,8 @@ def token_after(rows: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read_token(token: str) -> tuple[bool, str, str, str, str]:
+def read_place(token: str) -> tuple[bool, str, str, str, str]:
+    """Return the place that a token names, for find_series. Raises TokenError."""
     try:
         found = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
         system, *texts = found

@@ -19,6 +19,7 @@ from consumers.store.pool import PooledConnection
 from consumers.store.read import contents as stored
 from consumers.store.read import documents
 from consumers.store.read.artifacts import ArtifactChoice, ArtifactsFound, find_artifact, find_artifacts
+from consumers.store.read.charts.reader import ChartsReader
 from consumers.store.read.charts.series import Wanted, charts, series_data
 from consumers.store.read.charts.summaries import Sample
 from consumers.store.read.charts.superseded import supersede
@@ -122,6 +123,7 @@ class Snapshot:
         self.documents, self.definitions = RunDocuments(connection, lost_after_s), DefinitionsReader(connection)
         self.tables = TablesReader(connection, self.documents, lost_after_s)
         self.exports = Exports(connection, self.documents, self.tables.cells)
+        self.series_charts = ChartsReader(connection)
 
     async def runs(
         self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None

@@ -103,7 +103,7 @@ def exactly(points: Iterable[Sample]) -> set[tuple[int, int, str]]:
 
 
 def check(chart: Chart, expected: list[Sample], buckets: int, *, is_apart: bool) -> None:
-    """Compare with all points of the range. `is_apart`: steps of chunks do not overlap, so buckets are pieces of them."""
+    """Compare with all points of the range. `is_apart`: steps of chunks do not overlap, so buckets are pieces."""
     odd = [point for point in expected if not math.isfinite(point.value)]
     assert chart.in_range == len(expected)
     assert sum(one.points for one in chart.odd) == len(odd)

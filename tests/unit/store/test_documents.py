@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from consumers.store.read.documents import RunRows, SeriesPoints, run_log
 from consumers.store.read.charts.summaries import Sample
+from consumers.store.read.documents import RunRows, SeriesPoints, run_log
 
 RUN = {
     "run_id": "r1", "name": "", "tag": "", "group_name": "", "parent_run_id": "", "original_run_id": "", "dag_hash": "",

@@ -43,6 +43,9 @@ T = TypeVar("T")
 class RangeTooScattered(ValueError):
     """The points of a range lie in too many chunks that have others, too."""
 
+    def __init__(self) -> None:
+        super().__init__("the steps of a series rise and fall so often that the range lies in thousands of its chunks")
+
 
 class Chart(NamedTuple):
     """What stands for the points of a series in a range: all of them, or the corners of buckets."""

@@ -1,5 +1,5 @@
 -- Where the corners of each full chunk lie, and summaries of groups of chunks: charts of long series are exact and fast
--- depends: 20261202_02_documents
+-- depends: 20261202_06_logged_models
 
 -- migrate: apply
 
