@@ -108,7 +108,7 @@ async def test_charts_of_several_runs_in_pages_by_range_and_with_what_was_replac
 WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({}, 400, "runs"),
     ({"runs": []}, 400, "runs"),
-    ({"runs": ["nobody"]}, 404, "nobody"),
+    ({"runs": ["missing"]}, 404, "missing"),
     ({"runs": ["a\x00"]}, 400, "runs"),
     ({"runs": ["one"], "names": [""]}, 400, "names"),
     ({"runs": ["one"], "buckets": 0}, 400, "buckets"),

@@ -44,7 +44,7 @@ class RangeTooScattered(ValueError):
     """The points of a range lie in too many chunks that have others, too."""
 
     def __init__(self) -> None:
-        super().__init__("the steps of a series rise and fall so often that the range lies in thousands of its chunks")
+        super().__init__(f"it cuts through more than {MAX_CUT:,} chunks of a series whose steps rise and fall")
 
 
 class Chart(NamedTuple):

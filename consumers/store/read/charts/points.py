@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, islice, pairwise
+from operator import itemgetter
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -71,7 +72,7 @@ class OrderedPoints:
                     values += floats_of([part.row["point_values"]])[part.first : part.end]
             self.values: Sequence[float] = values.tolist()
         else:
-            self._sorted = sorted((point for part in parts for point in part.points()), key=lambda point: point[:2])
+            self._sorted = sorted((point for part in parts for point in part.points()), key=itemgetter(0, 1))
             self.values = [value for _, _, value in self._sorted]
 
     def __len__(self) -> int:
@@ -140,16 +141,25 @@ def part_of(row: Any, window: Window) -> Part:
         return whole
     if not window.meets(bounds):
         return Part(row, 0, 0)
-    if _rises(row) and window.min_time <= bounds.min_time and bounds.max_time <= window.max_time:
+    if _rises(row) and (times := _times_of(row, window)) is not None:
         first = -(-max(0, window.min_step - bounds.min_step) // whole.stride) if whole.stride else 0
         last = (min(window.max_step, bounds.max_step) - bounds.min_step) // whole.stride if whole.stride else 0
-        return Part(row, first, max(first, last + 1))
+        first = max(first, bisect_left(times, window.min_time))
+        return Part(row, first, max(first, min(last + 1, bisect_right(times, window.max_time))))
     chosen = [
         point
         for point in whole.points()
         if window.min_step <= point[0] <= window.max_step and window.min_time <= point[1] <= window.max_time
     ]
     return Part(row, 0, len(chosen), chosen)
+
+
+def _times_of(row: Any, window: Window) -> Sequence[int] | None:
+    """Return what stands for the times of a chunk if they rise or are all wanted; None otherwise."""
+    if window.min_time <= row["min_time"] and row["max_time"] <= window.max_time:
+        return [row["min_time"]] * row["points"]
+    times = unpack((row,))[1].tolist()
+    return times if times == sorted(times) else None
 
 
 def _rises(row: Any) -> bool:
