@@ -104,7 +104,7 @@ def index(
         }
         for page in pages(api, "/v1/series/index", asked, what="series"):
             for name, column in cells.items():
-                column.extend(page["columns"][name])
+                column.extend(page[name])
             as_of = as_of or offsets_text(page["as_of"])
     return Table(cells, as_of=as_of)
 

@@ -4,6 +4,7 @@ What questions about series have in common. A question that cannot be understood
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal
@@ -27,7 +28,7 @@ Name = Annotated[str, Field(min_length=1, max_length=10_000, pattern=r"^[^\x00]*
 RunIds = Annotated[list[RunId], Field(min_length=1, max_length=MAX_RUNS_ASKED)]
 Names = Annotated[list[Name], Field(min_length=1, max_length=MAX_NAMES_ASKED)]
 Buckets = Annotated[int, Field(ge=1, le=MAX_BUCKETS)]
-Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Number = Annotated[int | float, Field(ge=-(2**63), le=2**63 - 1)]
 Token = Annotated[str, Field(max_length=MAX_TOKEN)]
 
 
@@ -62,8 +63,8 @@ class RangeQuestion(BaseModel):
 
     def window(self, run: RunCharted) -> Window:
         """Return the bounds of this range in a run."""
-        low = ALL.min_step if self.from_ is None else self.from_
-        high = ALL.max_step if self.to is None else self.to
+        low = ALL.min_step if self.from_ is None else math.ceil(self.from_)
+        high = ALL.max_step if self.to is None else min(math.floor(self.to), ALL.max_step)
         if self.axis == "step":
             return Window(low, high)
         if self.axis == "relative":
