@@ -8,7 +8,7 @@ PostgreSQL: the only folder of the consumers that uses asyncpg.
 - `write/`: writes and reads of the fold. `read/`: queries for people. `search/`: filters and pages. `codec/`: binary
   formats.
 - `delivery/`: state of deliveries. `maintenance/`: rebuild, comparison, retention. `export/`: all rows of an export.
-  `tables/`: columns of many runs.
+  `tables/`: columns of many runs. `comparison/`: of runs. `content/`: console lines and values in pages.
 
 For people with a SQL tool: the views `metric_points` and `runs_overview`, which show what `existing_runs` has, and the
 table `consumer_offsets`. docs/grafana-dashboard.json is a dashboard over them; a test executes its SQL.

@@ -1,7 +1,7 @@
 """
 Answers of the query API as models. The dashboard, `gateway runs` and scripts read them.
 
-- `runs`, `tables`, `points`, `artifacts`: of runs; `edits`: their changes.
+- `runs`, `tables`, `comparison`, `content`, `points`, `artifacts`: of runs; `edits`: their changes.
 - `series`: charts of series. `metric_definitions`: what code says of metrics.
 - `registry`, `logged_models`: experiments and models. `saved`: views and rules of alerts. `status`: health.
 - `access`: who asks. `alerts`: what fired.

@@ -15,7 +15,9 @@ from consumers.live.api.access import routes as access
 from consumers.live.api.alerts.routes import add_routes as add_alerts
 from consumers.live.api.artifacts import artifact_content, artifacts
 from consumers.live.api.charts.routes import add_routes as add_chart_routes
+from consumers.live.api.comparison.routes import add_routes as add_comparison_routes
 from consumers.live.api.consistency import Received, received
+from consumers.live.api.content.routes import add_routes as add_content_routes
 from consumers.live.api.export.routes import add_routes as add_export
 from consumers.live.api.registry.logged_models import logged_model, logged_model_artifacts, search_logged_models
 from consumers.live.api.registry.models import (
@@ -103,6 +105,8 @@ def routes() -> APIRouter:
     add_edit_routes(router)
     add_export(router)
     add_table_routes(router)
+    add_comparison_routes(router)
+    add_content_routes(router)
     access.add_routes(router)
     add_alerts(router)
     add_chart_routes(router)

@@ -14,6 +14,8 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from consumers.store.codec.chunks import columns_of, unpack
+from consumers.store.comparison.reader import ComparisonReader
+from consumers.store.content.reader import ContentReader
 from consumers.store.export.reader import Exports
 from consumers.store.pool import PooledConnection
 from consumers.store.read import contents as stored
@@ -124,6 +126,7 @@ class Snapshot:
         self.tables = TablesReader(connection, self.documents, lost_after_s)
         self.exports = Exports(connection, self.documents, self.tables.cells)
         self.series_charts = ChartsReader(connection)
+        self.comparison, self.content = ComparisonReader(connection), ContentReader(connection)
 
     async def runs(
         self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None

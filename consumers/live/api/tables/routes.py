@@ -24,7 +24,18 @@ _ROUTES: list[tuple[str, Callable[..., Any], type[BaseModel], type[BaseModel]]] 
 
 
 def add_routes(router: APIRouter) -> None:
-    """Add them; each reads only, and takes a body because questions are long."""
+    """Add them."""
     for path, endpoint, question, answer in _ROUTES:
-        asked = {"requestBody": {"content": {"application/json": {"schema": question.model_json_schema()}}}}
-        router.add_api_route(path, endpoint, methods=["POST"], response_model=answer, openapi_extra=asked)
+        add_question(router, path, endpoint, question, answer)
+
+
+def add_question(
+    router: APIRouter,
+    path: str,
+    endpoint: Callable[..., Any],
+    question: type[BaseModel],
+    answer: type[BaseModel],
+) -> None:
+    """Add a route that reads only, and takes a body because its question is long."""
+    asked = {"requestBody": {"content": {"application/json": {"schema": question.model_json_schema()}}}}
+    router.add_api_route(path, endpoint, methods=["POST"], response_model=answer, openapi_extra=asked)
