@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from schemas import events as ev
+from schemas.subjects import Subject
 from schemas.values import FloatValue, StringValue
-from schemas.wire import EncodedRecord, Envelope, encode
+from schemas.wire import EncodedRecord, Envelope, ProducerId, RegistryEnvelope, encode
 from tests.support.log_author import Author, write, write_records
 from tests.support.materialiser_process import environment, materialiser, until_folded
 from tests.support.rebuild_process import (
@@ -46,8 +47,26 @@ def training(run_id: str, *, points: int = 1_500) -> list[Envelope]:
     envelopes.append(
         author.envelope(ev.ConsoleText(time=author.now(), stream="stdout", lines=["a"], times=[author.time]))
     )
+    envelopes.append(author.envelope(ev.MetricDefined(time=author.now(), name="loss", goal="min", x="epoch")))
     envelopes.append(author.finish())
     return envelopes
+
+
+def saved() -> list[EncodedRecord]:
+    """Return requests that save, change, refuse and delete views and rules; one is there twice."""
+    body = {"z": [1, -0.0, 1e300, None], "a": {"é": "\\"}}
+    asked: list[tuple[str, ev.RegistryEvent]] = [
+        ("views", ev.ViewSaved(time=1, name="one", body=body, author="ada")),
+        ("views", ev.ViewSaved(time=2, name="two", body={}, based_on=1)),
+        ("views", ev.ViewSaved(time=3, name="late", body={}, based_on=1)),
+        ("alert_rules", ev.AlertRuleSaved(time=4, name="nan", body=body, enabled=False)),
+        ("alert_rules", ev.AlertRuleDeleted(time=5)),
+    ]
+    records = [
+        encode(RegistryEnvelope(Subject(collection, "x"), ProducerId(f"p{number}"), 0, number, event))  # type: ignore[arg-type]  # a name of the contract
+        for number, (collection, event) in enumerate(asked)
+    ]
+    return [*records, records[0]]
 
 
 def as_written(run_ids: list[str]) -> list[EncodedRecord]:
@@ -58,7 +77,7 @@ def as_written(run_ids: list[str]) -> list[EncodedRecord]:
         records += envelopes
     records[9:9] = records[3:7]
     records.insert(20, records[5]._replace(value=b'{"kind": "metrics", "trunc'))
-    return records
+    return [*records, *saved()]
 
 
 async def test_a_check_folds_the_log_again_and_finds_the_live_tables_equal(
@@ -78,6 +97,8 @@ async def test_a_check_folds_the_log_again_and_finds_the_live_tables_equal(
     assert (found["records"], found["points"]) == (len(records), 3 * 1_502)
     assert found["tables"]["runs"] == {"live": 3, "rebuilt": 3, "different": 0}
     assert found["tables"]["dead_letters"]["rebuilt"] == 1
+    versions, decisions = (found["tables"][name]["rebuilt"] for name in ("saved_versions", "decisions"))
+    assert (versions, decisions, found["tables"]["metric_definitions"]["rebuilt"]) == (3, 5, 3)
     assert set(found["tables"]) >= {"runs", "producers", "series", "chunks", "params", "tags", "console_lines"}
     assert await folded_rows(database) == before
     assert not await has_side(database)
