@@ -73,6 +73,7 @@ class MlflowTracker:
         "console lines",
         "the experiment of a run by id: its tag names the experiment",
         "deletes and renames of series and parameters",
+        "what code says of metrics: goal, unit, x axis, alarm",
     )
 
     capabilities = Capabilities(

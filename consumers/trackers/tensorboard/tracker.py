@@ -38,6 +38,7 @@ class TensorboardTracker:
         "the type of observations that are neither numbers nor histograms: text below gw/text/",
         "parameters of a later attempt in the HParams dashboard: it shows the first ones; all are in gw/params",
         "the trash: a run that can be restored stays",
+        "what code says of metrics: goal, unit, x axis, alarm",
         "deletes and renames in a TensorBoard that is running: it shows them after a restart",
         "float64 in charts: TensorBoard draws 32-bit floats; the file holds both",
         "charts are sampled by TensorBoard itself unless it is started with --samples_per_plugin",

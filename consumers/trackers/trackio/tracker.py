@@ -40,6 +40,7 @@ class TrackioTracker:
     cannot_hold: Sequence[str] = (
         "console lines, and start and end of named steps",
         "the trash: a run that can be restored stays",
+        "what code says of metrics: goal, unit, x axis, alarm",
         "a parameter's values in earlier attempts: the config has the last one",
         "the type of observations that are neither numbers, booleans nor histograms: text",
         "steps of system metrics in the dashboard: it draws them by time; the ids of the rows hold them",

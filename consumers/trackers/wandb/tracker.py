@@ -45,6 +45,7 @@ class WandbTracker:
         "start and end of named steps",
         "observations that are not numbers keep their value, but not their type",
         "the trash: a run that can be restored stays",
+        "units, charts and alarms of metrics, and definitions by patterns with * before their end",
         "the previous name of a renamed run stays in the file, hidden by the new one",
     )
 

@@ -76,6 +76,7 @@ class WandbLiveTracker:
         "the runtime of rows: W&B's SDK counts it from the upload",
         "deletes and renames of series, parameters and tags",
         "the trash: a run that can be restored stays",
+        "units, charts and alarms of metrics, and definitions by patterns with * before their end",
         "the project of a run that moves to another experiment: its config has the new one",
     )
     capabilities = Capabilities(keeps_artifacts=True, can_delete=True)
