@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from consumers.log.reader import shorter_log
 from consumers.log.watermarks import Bounds, LogBounds
+from consumers.store.alerts.states import ALERTS
 from consumers.store.dead_letters import newest_dead_letter
 from consumers.store.delivery.orders import Trackers
 from consumers.store.offsets import CONSUMER, all_offsets, consumer_name
@@ -63,7 +64,8 @@ async def read_status(sources: Sources) -> Status:
 
 def lags(offsets: Offsets, bounds: Bounds | TrackingError, deliveries: Sequence[DeliveryStatus]) -> list[PartitionLag]:
     """Return how far each consumer of the whole log is behind, in every partition."""
-    names = [CONSUMER, *(consumer_name(one.tracker) for one in deliveries if one.follows)]
+    alerts = [ALERTS] if ALERTS in offsets else []  # a process that not every stack has
+    names = [CONSUMER, *alerts, *(consumer_name(one.tracker) for one in deliveries if one.follows)]
     if isinstance(bounds, TrackingError):
         return [
             PartitionLag(consumer=name, partition=part, offset=at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -307,3 +307,42 @@ def of_points(transitions: Sequence[Transition]) -> list[tuple[Any, ...]]:
         for one in transitions
         if one.step is not None and one.rule.id != "r5"
     )
+
+
+def naive(values: Sequence[float], holds_at: Callable[[Sequence[float]], bool]) -> list[tuple[bool, int]]:
+    """What a rule tells, point by point: `holds_at` says of the values so far whether its condition holds."""
+    found, was = list[tuple[bool, int]](), False
+    for step in range(len(values)):
+        if (now := holds_at(values[: step + 1])) != was:
+            found.append((now, step))
+            was = now
+    return found
+
+
+def beyond(values: Sequence[float]) -> bool:
+    return len(values) >= 3 and all(value > 0.5 for value in values[-3:])
+
+
+def stalled(values: Sequence[float]) -> bool:
+    if not math.isfinite(values[-1]):
+        return stalled(values[:-1]) if len(values) > 1 else False
+    best = min(value for value in values if math.isfinite(value))
+    return len(values) - 1 - values.index(best) >= 4 or (len(values) > 1 and stalled(values[:-1]) and values[-1] > best)
+
+
+@given(
+    st.lists(st.sampled_from([NAN, INF, -INF, 0.0, 0.5, 1.0, 2.0, -1.0]), min_size=1, max_size=30), st.integers(1, 9)
+)
+def test_what_is_told_is_what_reading_every_point_again_says(values: list[float], at_once: int) -> None:
+    bad = rule({"kind": "nan"}, "bad")
+    high = rule({"kind": "threshold", "op": ">", "value": 0.5, "for_points": 3}, "high")
+    plain = rule({"kind": "threshold", "op": "<=", "value": 0}, "plain")
+    flat = rule({"kind": "stalled", "goal": "min", "steps": 4}, "flat", series={"name": "loss"})
+
+    found = evaluate([bad, high, plain, flat], one_series(values, at_once=at_once))
+
+    said = {one.id: told([each for each in found if each.rule is one]) for one in (bad, high, plain, flat)}
+    assert said["bad"] == naive(values, lambda seen: not math.isfinite(seen[-1]))
+    assert said["high"] == naive(values, beyond)
+    assert said["plain"] == naive(values, lambda seen: seen[-1] <= 0)
+    assert said["flat"] == naive(values, stalled)
