@@ -70,7 +70,8 @@ SELECT series_id, $4, number, month, min(min_step), max(max_step), min(min_time)
        CASE WHEN sum(non_finite) > 0 THEN array_agg(odd_step ORDER BY part) END,
        CASE WHEN sum(non_finite) > 0 THEN array_agg(odd_time ORDER BY part) END,
        CASE WHEN sum(non_finite) > 0 THEN array_agg(odd_kinds ORDER BY part) END
-FROM merged GROUP BY series_id, number, month;
+FROM merged GROUP BY series_id, number, month
+HAVING count(*) = 64;
 
 -- name: get_chunk_groups
 -- Rows of a series of these levels ($2) from these numbers ($3) to before these ($4) that may have points within these
@@ -88,6 +89,9 @@ FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS wanted (level, first, unti
 JOIN chunk_groups c ON c.series_id = $1 AND c.level = wanted.level AND c.number >= wanted.first AND c.number < wanted.until
 WHERE c.min_step <= $6::bigint AND c.max_step >= $5::bigint AND c.min_time <= $8::bigint AND c.max_time >= $7::bigint
 ORDER BY c.level DESC, c.number;
+
+-- name: count_chunk_groups
+SELECT count(*) FROM chunk_groups WHERE series_id = $1;
 
 -- name: get_corners
 -- Full chunks of a series whose first point has a number from $3 to before $4, and that may have points within these

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from consumers.store.pool import PooledConnection
 from consumers.store.read.charts.levels import (
     coarsest,
+    every_row,
     full_chunks,
     level_for,
     read_chunks,
@@ -83,7 +84,12 @@ async def long_chart(connection: PooledConnection, attempts: Sequence[Attempt], 
 async def lowest_step(connection: PooledConnection, row: Any) -> int | None:
     """Return the lowest step of one attempt, None if it has no point."""
     lowest = await connection.fetchval(sql("lowest_open_step"), row["series_id"], row["month"], row["open_index"])
-    full = await _read(connection, Attempt(row, ALL), coarsest(full_chunks(row["open_index"])))
+    chunks = full_chunks(row["open_index"])
+    level = await _level(connection, row, chunks)
+    if level < 0:
+        first = await connection.fetchval(sql("lowest_open_step"), row["series_id"], row["month"], 0)
+        return None if first is None else int(first)
+    full = await _read(connection, Attempt(row, ALL), level)
     steps = [*full.min_steps, *([] if lowest is None else [lowest])]
     return min(steps) if steps else None
 
@@ -155,7 +161,7 @@ def _add(to: Summaries, bucket: Bucket) -> None:
 async def _summaries(connection: PooledConnection, attempt: Attempt, buckets: int) -> tuple[Summaries, list[int]]:
     """Return summaries of what lies wholly in the window, and the numbers of the full chunks through which it cuts."""
     chunks = full_chunks(attempt.row["open_index"])
-    level = coarsest(chunks)
+    level = await _level(connection, attempt.row, chunks)
     if attempt.window == ALL:
         level = min(level, level_for(attempt.row["points"], buckets))
     while True:
@@ -164,6 +170,14 @@ async def _summaries(connection: PooledConnection, attempt: Attempt, buckets: in
             break
         level = max(0, min(level - 1, level_for(sum(found.points), buckets)))
     return await _refined(connection, attempt, found)
+
+
+async def _level(connection: PooledConnection, row: Any, chunks: int) -> int:
+    """Return the highest level with rows of a series; -1: only its chunks can be read."""
+    level = coarsest(chunks)
+    if level >= 0 and await connection.fetchval(sql("count_chunk_groups"), row["series_id"]) != every_row(chunks):
+        return -1  # workers of two releases wrote at once, and no row has the chunks of the older one
+    return level
 
 
 async def _refined(connection: PooledConnection, attempt: Attempt, found: Summaries) -> tuple[Summaries, list[int]]:

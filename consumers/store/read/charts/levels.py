@@ -21,6 +21,9 @@ _STORED = [name for name in Summaries.__dataclass_fields__ if name != "chunks"]
 _ODD = ("odd_steps", "odd_times", "odd_kinds")
 
 
+UNKNOWN = -(2**63) - 1  # lowest step of a chunk whose corners are not known: no window holds it, so its points are read
+
+
 class Rows(NamedTuple):
     """Rows of one level: from number `first` to before number `end`."""
 
@@ -53,6 +56,11 @@ def level_for(points: int, buckets: int) -> int:
     while points >= CHUNK_POINTS * LEVEL_FACTOR ** (level + 1) * buckets:
         level += 1
     return level
+
+
+def every_row(chunks: int) -> int:
+    """Return how many rows of all levels so many full chunks have."""
+    return sum(chunks // row_chunks(level) for level in range(coarsest(chunks) + 1))
 
 
 def rows_for(chunks: int, level: int) -> tuple[list[Rows], int]:
@@ -88,12 +96,16 @@ def read_chunks(rows: Sequence[Any]) -> Summaries:
     """Return the summaries of rows of `get_corners`: full chunks."""
     found = Summaries()
     for row in rows:
-        places, number = row["corners"], full_chunks(row["first_index"])
+        number, is_known = full_chunks(row["first_index"]), row["corners"] is not None
+        # A worker of an earlier release may have written a chunk after a newer one had migrated the tables.
+        places, ends, lowest = (
+            (row["corners"], row["ends"], row["min_step"]) if is_known else ([0] * 6, (0.0, 0.0), UNKNOWN)
+        )
         odd = places[6:9] or (0, 0, 0)
         low, high = (math.nan if row[name] is None else row[name] for name in ("min_value", "max_value"))
         values = (
-            row["points"], row["non_finite"], row["min_step"], row["max_step"], row["min_time"], row["max_time"],
-            places[0], row["ends"][0], *places[1:3], low, *places[3:5], high, places[5], row["ends"][1], *odd,
+            row["points"], row["non_finite"], lowest, row["max_step"], row["min_time"], row["max_time"],
+            places[0], ends[0], *places[1:3], low, *places[3:5], high, places[5], ends[1], *odd,
             (number, number + 1),
         )  # fmt: skip
         for name, value in zip(Summaries.__dataclass_fields__, values, strict=True):
