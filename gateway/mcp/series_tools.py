@@ -59,7 +59,8 @@ class SeriesTools:
         max_tokens: int = TOKENS,
     ) -> dict[str, Any]:
         """
-        Points of series: by exact names, a regex or a prefix; from_x to to_x on axis step, time (µs) or relative (µs).
+        Points of series: by exact names, a regex or a prefix; from_x to to_x on axis step, time (µs) or relative (µs
+        since the run began).
 
         A series with more points than fit shows the first, lowest, highest and last point of each of `buckets` ranges,
         at their true steps: `about` says per series `exact` (all its points are there), `count`, `in_range`, and its

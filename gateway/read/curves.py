@@ -5,13 +5,14 @@ Series as tables: charts of many, groups of runs, histograms over steps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 from gateway.client.errors import ClientError
 from gateway.query import in_experiment
 from gateway.read.asking import MAX_RUNS, WAIT_S, Freshness, Runs, column_key, pages, question, run_ids, table_of
 from gateway.read.table import Table
-from schemas.columns import float_column, int_column
+from schemas.columns import float_column, float_from_json, int_column
 
 if TYPE_CHECKING:
     from gateway.client.query import Api
@@ -20,6 +21,9 @@ STATISTICS = ("step", "count", "mean", "median", "std", "stderr", "min", "max", 
 INDEX_COLUMNS = (
     "run_id", "series", "count", "non_finite", "last_step", "last_time", "last", "min", "max",
 )  # fmt: skip
+
+
+INDEX_FLOATS = ("last", "min", "max")
 
 
 class SeriesTable(Table):
@@ -47,14 +51,15 @@ def series(  # noqa: PLR0913 -- keywords of a question
 
     Series are named as they are written (`loss`, `validate/loss{rank=3}`), or chosen by `regex` or `prefix`; without
     any there are all. `range` is (from, to), both included, None: open; `axis` says of what: step, time (µs), relative
-    (µs since the first point). A series with more points than fit has the first, lowest, highest and last of each
-    bucket of the range at their true steps; then it is not `exact`, and `points` has all.
+    (µs since the run began). A series with more points than fit has the first, lowest, highest and last of each
+    bucket of the range at their true steps; then it is not `exact`, and `points` has all. With `superseded` the dicts
+    in `series` have what later attempts replaced under `attempts`.
     """
     ids = run_ids(runs)
     asked = {
         "names": [names] if isinstance(names, str) else None if names is None else list(names),
         "match": match_of(regex, prefix), "buckets": buckets, "superseded": superseded or None,
-        "range": None if range is None else {"axis": axis, "from": range[0], "to": range[1]},
+        "range": _range(axis, range),
         **Freshness(min_offsets, timeout_s).asked,
     }  # fmt: skip
     found: list[dict[str, Any]] = []
@@ -79,10 +84,14 @@ def series_table(found: Sequence[Mapping[str, Any]], as_of: str) -> SeriesTable:
         times.extend(int_column(columns["times"]))
         values.extend(float_column(columns["values"]))
     inexact = sum(not one["exact"] for one in found)
-    cut = f"{inexact} series are first, lowest, highest and last of buckets: narrow `range`, or read `points`"
+    dropped = sum(one.get("points_dropped") is not None for one in found)
+    cuts = [f"{dropped} series have lost their points to `gateway retention`"] if dropped else []
+    if inexact > dropped:
+        what = "first, lowest, highest and last points of buckets"
+        cuts.append(f"{inexact - dropped} series are {what}: narrow `range`, or read `points`")
     table = SeriesTable(
         {"run_id": ids, "series": names, "step": steps, "time": times, "value": values},
-        exact=not inexact, count=sum(one["in_range"] for one in found), as_of=as_of, cut=cut if inexact else "",
+        exact=not inexact, count=sum(one["in_range"] for one in found), as_of=as_of, cut="; ".join(cuts),
     )  # fmt: skip
     table.series = [{name: value for name, value in one.items() if name != "columns"} for one in found]
     return table
@@ -104,7 +113,7 @@ def index(
         }
         for page in pages(api, "/v1/series/index", asked, what="series"):
             for name, column in cells.items():
-                column.extend(page[name])
+                column.extend(_float(one) if name in INDEX_FLOATS else one for one in page[name])
             as_of = as_of or offsets_text(page["as_of"])
     return Table(cells, as_of=as_of)
 
@@ -133,7 +142,7 @@ def groups(  # noqa: PLR0913 -- keywords of a question
     asked = {
         "runs": None if runs is None else run_ids(runs), "where": in_experiment(where, experiment) or None,
         "group_by": [column_key(one) for one in keys], "names": [names] if isinstance(names, str) else list(names),
-        "buckets": buckets, "range": None if range is None else {"axis": axis, "from": range[0], "to": range[1]},
+        "buckets": buckets, "range": _range(axis, range),
         **Freshness(min_offsets, timeout_s).asked,
     }  # fmt: skip
     answer = question(api, "/v1/series/groups", asked)
@@ -187,6 +196,18 @@ def offsets_text(as_of: Any) -> str:
             else ",".join(f"{a}:{b}" for a, b in as_of.items())
         )
     return str(as_of or "")
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float_from_json(value)
+
+
+def _range(axis: str, limits: tuple[float | None, float | None] | None) -> dict[str, Any] | None:
+    """Return a range as the API takes it: whole steps and µs inside it."""
+    if limits is None:
+        return None
+    first, last = limits
+    return {"axis": axis, "from": None if first is None else ceil(first), "to": None if last is None else floor(last)}
 
 
 def _firsts(count: int) -> Sequence[int]:

@@ -147,7 +147,7 @@ def series(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
     prefix: PrefixOption = None,
     start: Annotated[float | None, typer.Option("--from", help="Only from here on, on the axis.")] = None,
     end: Annotated[float | None, typer.Option("--to", help="Only up to here, on the axis.")] = None,
-    axis: Annotated[str, typer.Option(help="step, time (µs) or relative (µs).")] = "step",
+    axis: Annotated[str, typer.Option(help="step, time (µs) or relative (µs since the run began).")] = "step",
     buckets: Annotated[int, typer.Option(min=1, help="Ranges of which longer series show four points each.")] = 200,
     home: HomeOption = None,
     as_json: JsonOption = False,
