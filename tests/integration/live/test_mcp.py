@@ -1,9 +1,10 @@
-"""An MCP client of `gateway mcp`: what it waits for, and the command over stdio."""
+"""A scripted MCP client asks every tool of `gateway mcp`; the answers equal those of SQL."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,22 +15,52 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+from consumers.store.pool import open_database
 from gateway.client.query import Api
 from gateway.mcp.server import make_server
+from schemas import events as ev
+from schemas.columns import float_to_json
+from schemas.values import FloatValue
+from schemas.wire import Envelope
 from tests.support.gateway_command import COMMAND, environment
 from tests.support.live_server import Live, serving, settings_for
-from tests.support.log_author import Author
+from tests.support.log_author import START, Author
 
 READING = {
     "alerts", "completeness", "diagnose", "diff", "find_runs", "first_divergence", "get_run", "list_series",
     "probe_experiment", "series", "wait_for", "why_failed",
 }  # fmt: skip
+POINTS = 3_000
+SPIKE, BROKEN = 1_234, 2_000
 
 
 @pytest.fixture
 async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIterator[Live]:
     async with serving(settings_for(kafka, topic, database, tmp_path)) as running:
         yield running
+
+
+def losses(*, spike: bool) -> list[float]:
+    values = [math.exp(-n / 500) + 0.01 * math.sin(n * 1.7) for n in range(POINTS)]
+    if spike:
+        values[SPIKE], values[BROKEN] = 50.0, math.nan
+    return values
+
+
+def recorded() -> list[Envelope]:
+    """Return a run that failed, with a spike, a NaN and console lines, and one like it that is running."""
+    bad, good = Author("bad"), Author("good", time=START + 10**10)
+    found = []
+    for author, lr in ((bad, 0.1), (good, 0.01)):
+        values = losses(spike=author is bad)
+        found += [
+            author.start(name=f"name of {author.run_id}", tag="digits"),
+            author.envelope(ev.Params(time=author.now(), params={"lr": FloatValue(value=lr)})),
+            *(author.metrics("loss", values[at : at + 1_000], first_step=at) for at in range(0, POINTS, 1_000)),
+        ]
+    lines = [f"line {number}" for number in range(200)] + ["CUDA out of memory"]
+    text = ev.ConsoleText(time=bad.now(), stream="stderr", lines=lines, times=[bad.now() for _ in lines])
+    return [*found, bad.envelope(text), bad.envelope(ev.RunFailed(time=bad.now(), message="out of memory"))]
 
 
 class Asking:
@@ -52,11 +83,84 @@ class Asking:
         assert result.is_error, result.content
         return str(result.content[0].text)  # type: ignore[union-attr]  # as above
 
+    async def all_rows(self, tool: str, **arguments: Any) -> list[list[Any]]:
+        """Return the rows of all pages of an answer; no page has any in silence."""
+        rows: list[list[Any]] = []
+        cursor: str | None = None
+        while True:
+            page = await self.ask(tool, **arguments, **({"cursor": cursor} if cursor else {}))
+            assert (page["from_row"], page["shown"]) == (len(rows), len(page["rows"]))
+            rows += page["rows"]
+            cursor = page["cursor"]
+            if cursor is None:
+                assert page["count"] == len(rows)
+                return rows
+
 
 @asynccontextmanager
 async def asking(live: Live, *, write: bool = False) -> AsyncIterator[Asking]:
     async with Client(make_server(Api(live.url), write=write)) as client:
         yield Asking(client)
+
+
+async def stored(live: Live, run_id: str) -> list[list[Any]]:
+    """Return the points of `loss` of a run from PostgreSQL: step, time, value."""
+    db = await open_database(live.settings.postgres.get_secret_value())
+    try:
+        async with db.acquire() as connection:
+            rows = await connection.fetch(
+                "SELECT step, time, value FROM metric_points WHERE run_id = $1 AND name = 'loss' ORDER BY step", run_id
+            )
+    finally:
+        await db.close()
+    return [[row["step"], row["time"], float_to_json(row["value"])] for row in rows]
+
+
+async def test_every_tool_answers_what_the_store_has(live: Live) -> None:
+    await live.publish(recorded())
+    bad, good = await stored(live, "bad"), await stored(live, "good")
+    async with asking(live) as mcp:
+        tools = {tool.name: tool for tool in (await mcp.client.list_tools()).tools}
+        assert set(tools) == READING
+        assert all(tool.annotations and tool.annotations.read_only_hint and tool.description for tool in tools.values())
+
+        probe = await mcp.ask("probe_experiment", experiment="digits")
+        assert (probe["runs"], probe["states"]) == (2, {"failed": 1, "lost": 1})
+        assert {row[0]: row[2] for row in probe["rows"]}["params.lr"] == 2
+
+        found = await mcp.all_rows(
+            "find_runs", where="params.lr > 0", columns=["state", "max(metrics.loss)"], max_tokens=200
+        )
+        assert found == [["good", "lost", max(value for *_, value in good)], ["bad", "failed", 50.0]]
+
+        exact = await mcp.all_rows("series", runs=["bad"], names=["loss"], from_x=1_900, to_x=2_100, buckets=1_000)
+        assert [row[2:] for row in exact] == [point for point in bad if 1_900 <= point[0] <= 2_100]
+        whole = await mcp.ask("series", runs=["bad"], names=["loss"], buckets=20)
+        about = whole["about"]["bad loss"]
+        finite = [point[2] for point in bad if point[2] != "NaN"]
+        assert (whole["exact"], about["exact"], about["count"], about["non_finite"]) == (False, False, POINTS, 1)
+        assert (about["min"], about["max"], about["last"]) == (min(finite), 50.0, bad[-1][2])
+        assert [SPIKE, bad[SPIKE][1], 50.0] in [row[2:] for row in whole["rows"]]
+
+        assert [row[:3] for row in await mcp.all_rows("list_series", run="bad")] == [["loss", POINTS, 1]]
+        run = await mcp.ask("get_run", run="bad")
+        assert (run["state"], ["param", "lr", 0.1] in run["rows"]) == ("failed", True)
+
+        kinds = [(row[0], row[2]) for row in await mcp.all_rows("diagnose", run="bad")]
+        assert {("nan", BROKEN), ("spike", SPIKE)} <= set(kinds)
+
+        whether = await mcp.ask("completeness", run="bad")
+        assert (whether["complete"], len(whether["rows"]), whether["rows"][0][3]) == (False, 1, [])
+
+        for answer in (probe, whole, run, whether):
+            assert {"exact", "count", "offset", "link", "cursor", "cut"} <= answer.keys()
+            assert answer["link"].startswith(live.url)
+            assert answer["offset"]
+
+        assert "no run 'absent'" in await mcp.refused("get_run", run="absent")
+        assert "expected" in await mcp.refused("find_runs", where="metrics.loss <")
+        assert "condition" in await mcp.refused("wait_for", run="bad", condition="soon")
+        await mcp.refused("set_note", run="bad", note="x")  # only with --write
 
 
 async def test_waiting_ends_with_the_point_that_is_waited_for_and_misses_nothing(live: Live) -> None:

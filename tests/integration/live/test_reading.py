@@ -190,3 +190,27 @@ async def test_commands_write_files_and_tables(live: Live, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir() if not path.is_dir()) == ["p.csv", "r.parquet"]
     assert json.loads(found[1])["rows"] == [{"run_id": "one", "min(metrics.loss)": -2.0}]
     assert (table[0], "plain" in table[1], "two" in table[1]) == (0, True, True)
+
+
+async def test_series_are_read_in_python_and_shown_by_commands(live: Live) -> None:
+    index = await asyncio.to_thread(read.index, ["one", "two"], prefix="lo")
+    whole = await asyncio.to_thread(lambda: read.series("one", "loss", range=(10, 20)))
+    shrunk = await asyncio.to_thread(lambda: read.series(["one", "two"], regex="^(loss|odd)$", buckets=10))
+    groups = await asyncio.to_thread(lambda: read.groups("params.mixed", "loss", where="params.lr > 0"))
+    shown = await asyncio.to_thread(CliRunner().invoke, main.app, ["runs", "series", "two", "--name", "loss"])
+
+    assert [(row["run_id"], row["series"], row["count"], row["last"]) for row in index] == [
+        ("one", "loss", LONG + 2, -2.0), ("two", "loss", 2, 0.25),
+    ]  # fmt: skip
+    assert (whole.exact, whole.cut, [(row["step"], row["value"]) for row in whole]) == (
+        True, "", [(step, float(step)) for step in range(10, 21)],
+    )  # fmt: skip
+    exact = {(one["run_id"], one["series"]): one["exact"] for one in shrunk.series}
+    assert exact == {("one", "loss"): False, ("one", "odd"): True, ("two", "loss"): True}
+    assert (shrunk.exact, "1 series are first, lowest, highest and last" in shrunk.cut) == (False, True)
+    assert shrunk.count == LONG + 1 + 4 + 2
+    odd = [row["value"] for row in shrunk if row["series"] == "odd"]
+    assert same(odd, [0.1, math.nan, math.inf, -math.inf])
+    assert {(row["params.mixed"], row["runs"]) for row in groups} == {("a", 1), (2, 1)}
+    assert [row["mean"] for row in groups if row["params.mixed"] == "a"][-1] == 0.25
+    assert (shown.exit_code, "█▁" in shown.output) == (0, True)
