@@ -9,6 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Locator, expect
 
+from schemas import events as ev
+from schemas.values import FloatValue
+from schemas.wire import Envelope
 from tests.browser.conftest import Browser
 from tests.support.live_server import Live
 from tests.support.log_author import Author
@@ -98,4 +101,35 @@ async def test_one_spike_among_many_points_shows_zoomed_out_and_a_zoom_is_exact(
     await expect(page.locator("dialog.chart-full canvas")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.locator("dialog.chart-full")).to_have_count(0)
+    assert browser.console_errors == []
+
+
+def sweep(run_id: str, lr: float, *, parts_at: int) -> list[Envelope]:
+    """Return a run of ten steps; runs of a sweep are equal up to the step `parts_at`."""
+    author = Author(run_id, time=NOW)
+    start = author.start(name=f"sweep {run_id}")
+    params = author.envelope(ev.Params(time=author.now(), params={"lr": FloatValue(value=lr)}))
+    values = [1 / (step + 1) + (lr if step >= parts_at else 0) for step in range(10)]
+    return [start, params, author.metrics("loss", values), author.finish()]
+
+
+async def test_runs_are_compared_by_what_differs_in_plots_and_by_where_they_part(live: Live, browser: Browser) -> None:
+    await live.publish([*sweep("a", 0.1, parts_at=10), *sweep("b", 0.2, parts_at=6), *sweep("c", 0.4, parts_at=8)])
+    page, compare = browser.page, f"{live.url}/compare?runs=a,b,c"
+
+    await page.goto(f"{compare}&base=a")
+    await expect(page.get_by_role("row", name="lr")).to_contain_text("+100 %")
+    await page.get_by_role("button", name="First divergence").click()
+    await expect(page.locator(".divergence-first")).to_contain_text("loss at step 6: 0.14285714285714285 and ")
+    for view in ["Scatter", "Parallel coordinates"]:
+        await page.get_by_role("button", name=view).click()
+        await expect(page.locator(".plot canvas")).to_be_visible()
+        await expect(page.locator(".compare-tools")).to_contain_text("3 runs")
+    await page.get_by_role("button", name="Charts").click()
+    await expect(chart(browser, "loss")).to_have_attribute("data-lines", "3")
+
+    await page.goto(f"{live.url}/workspace?runs=a,b,c&group=fact.state")
+    await expect(page.locator(".chart-legend")).to_contain_text("finished (3 runs)")
+    await page.goto(f"{live.url}/embed/chart?runs=a,b&name=loss&hide=b")
+    await expect(chart(browser, "loss")).to_have_attribute("data-points", "10")
     assert browser.console_errors == []

@@ -9,7 +9,8 @@ import { deltaText } from "./columns";
 
 interface DiffAnswer {
   sections: { name: string; rows: { key: string; values: unknown[]; differs: boolean }[] }[];
-  cut: unknown;
+  /** Sections of which only the first keys are here. */
+  cut: string[];
 }
 
 export const MOST_COMPARED = 20;
@@ -33,7 +34,7 @@ export function Diff({ runs }: { runs: readonly RunRow[] }) {
           </select>
         </label>
         {runs.length > MOST_COMPARED && <span class="quiet">the first {MOST_COMPARED} of {runs.length} runs</span>}
-        {value.value?.cut ? <span class="quiet">Long parts are cut; the page of each run has all of it.</span> : null}
+        {value.value && value.value.cut.length > 0 && <span class="quiet">Only the first of: {value.value.cut.join(", ")}. The pages of the runs have all of them.</span>}
       </p>
       <Problem error={problem.value} />
       {value.value && !sections.length && <p class="chart-empty">Nothing differs.</p>}

@@ -6,11 +6,26 @@ import { toNumber } from "../charts/maths/points";
 import { ABSOLUTE, A, B, RELATIVE } from "./address";
 import { useAnswer } from "./answer";
 
-interface DivergenceAnswer {
-  first: { series: string; step: number; a: number | string; b: number | string; time_a: number; time_b: number } | null;
-  series: { series: string; step: number | null; a: number | string | null; b: number | string | null; compared: number; only_a: number; only_b: number }[];
+interface SeriesDivergence {
+  series: string;
+  step: number | null;
+  a: number | string | null;
+  b: number | string | null;
+  time_a: number | null;
+  time_b: number | null;
   compared: number;
-  exact: boolean;
+  only_a: number;
+  only_b: number;
+}
+
+interface DivergenceAnswer {
+  first: SeriesDivergence | null;
+  series: SeriesDivergence[];
+  /** Series that both runs have, only one has, or that took too long. */
+  compared: number;
+  only_a: string[];
+  only_b: string[];
+  left: string[];
 }
 
 export function Divergence({ runs }: { runs: readonly RunRow[] }) {
@@ -42,12 +57,15 @@ export function Divergence({ runs }: { runs: readonly RunRow[] }) {
         <p class="divergence-first" role="status">
           {answer.first ? (
             <>
-              First difference: <b>{answer.first.series}</b> at step <b>{grouped(answer.first.step)}</b>: {text(answer.first.a)} and {text(answer.first.b)}, at {moment(answer.first.time_a)} and {moment(answer.first.time_b)}
+              First difference: <b>{answer.first.series}</b> at step <b>{grouped(answer.first.step ?? 0)}</b>: {text(answer.first.a)} and {text(answer.first.b)}
+              {answer.first.time_a !== null && answer.first.time_b !== null && `, at ${moment(answer.first.time_a)} and ${moment(answer.first.time_b)}`}
             </>
           ) : (
-            `No difference in ${grouped(answer.compared)} points that both runs have.`
+            `No difference in the ${grouped(answer.compared)} series that both runs have.`
           )}
-          {!answer.exact && <span class="quiet"> Not every point was compared.</span>}
+          {namesText("only in a", answer.only_a)}
+          {namesText("only in b", answer.only_b)}
+          {namesText("not compared, because it took too long", answer.left)}
         </p>
       )}
       {answer && answer.series.length > 0 && (
@@ -70,6 +88,14 @@ export function Divergence({ runs }: { runs: readonly RunRow[] }) {
       )}
     </>
   );
+}
+
+const MOST_NAMES = 20;
+
+function namesText(what: string, names: readonly string[]) {
+  if (!names.length) return null;
+  const more = names.length > MOST_NAMES ? ` and ${grouped(names.length - MOST_NAMES)} more` : "";
+  return <span class="quiet divergence-names">{what}: {names.slice(0, MOST_NAMES).join(", ")}{more}</span>;
 }
 
 function text(value: number | string | null): string {
