@@ -37,15 +37,6 @@ def fits(pattern: str, name: str) -> bool:
     return True
 
 
-def find_definition(written: str, names: Iterable[str]) -> str | None:
-    """
-    Return which of these names of definitions counts for a series, by its written name; None if none fits.
-
-    Of many series and definitions of one run, `DefinitionFinder` is faster.
-    """
-    return DefinitionFinder(names).find(written)
-
-
 class DefinitionFinder:
     """The names of the definitions of one run, in the order in which they are tried."""
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.metric_definitions import DefinitionFinder, find_definition, fits
+from schemas.metric_definitions import DefinitionFinder, fits
 
 TEXTS = st.text("ab/*", max_size=7)
 
@@ -38,8 +38,8 @@ def test_a_pattern_fits_what_its_regular_expression_fits(pattern: str, name: str
     ],
 )
 def test_the_most_specific_definition_counts(written: str, names: list[str], wanted: str | None) -> None:
-    assert find_definition(written, names) == wanted
-    assert find_definition(written, reversed(names)) == wanted
+    assert DefinitionFinder(names).find(written) == wanted
+    assert DefinitionFinder(reversed(names)).find(written) == wanted
 
 
 def test_patterns_made_to_be_slow_are_fast() -> None:
