@@ -63,6 +63,8 @@ def compile_rule(
     rule_id: str, version: int, name: str, body: Mapping[str, Any], since_ms: int, about: str = "the rule"
 ) -> Rule:
     """Return a rule of the collection. Raises BadSettings: one line that names the field and what to write."""
+    if rule_id.startswith(ALARM):
+        raise BadSettings(f"{about}: id: {ALARM} begins the ids of alarms in code: choose another one")
     rule = read_rule(body, about)
     try:
         where = parse_where(rule.where)

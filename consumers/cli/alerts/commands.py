@@ -185,7 +185,7 @@ def back_test(
     else:
         for one in progress.transitions:
             print_line(transition_line(one))
-        print_line(f"{fired:,} firings in {progress.done:,} records of {progress.runs:,} runs")
+        print_line(f"firings: {fired:,}, in {progress.done:,} records of {progress.runs:,} runs")
     if not progress.is_complete:
         print_notice(f"stopped after {progress.done:,} of {progress.total:,} records: later firings are not listed")
         raise typer.Exit(EXIT_STOPPED)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.alerts.evaluator.points import deviation, median
+from consumers.alerts.evaluator.rules import compile_rule
 from consumers.alerts.sending.targets import LOG_ALONE, describe, read_targets
 from consumers.store.alerts.where import RunValues, matches, parse_where
 from consumers.store.search.filter_tokens import FilterError
@@ -54,6 +55,11 @@ def test_an_error_names_the_rule_the_field_and_what_to_write(document: Any, expe
     assert str(raised.value).startswith("rules.yaml")
     assert expected in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_an_id_of_an_alarm_in_code_is_refused() -> None:
+    with pytest.raises(BadSettings, match="rule: id: alarm/ begins the ids of alarms in code"):
+        compile_rule("alarm/loss/0", 1, "", {"when": {"kind": "nan"}}, 0)
 
 
 def test_alarms_in_code() -> None:
