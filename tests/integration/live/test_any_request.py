@@ -17,7 +17,6 @@ from schemathesis.generation import GenerationMode
 from tests.support.live_server import Live, serving, settings_for, training
 
 WAITS = ("/v1/stream",)  # its answer does not end
-UNAVAILABLE = 503  # what asks for offsets that the log does not have yet gets 504
 RUN = "one"
 
 
@@ -55,8 +54,8 @@ def sweep(url: str, document: dict[str, Any], examples: int) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("examples", [pytest.param(2, id="few"), pytest.param(200, id="many", marks=pytest.mark.slow)])
-async def test_no_request_is_answered_with_an_error_of_the_server(live: Live, examples: int) -> None:
+@pytest.mark.slow
+async def test_no_request_is_answered_with_an_error_of_the_server(live: Live) -> None:
     document = await live.json("/v1/openapi.json")
 
-    assert await asyncio.to_thread(sweep, live.url, document, examples) == []
+    assert await asyncio.to_thread(sweep, live.url, document, 50) == []
