@@ -17,6 +17,7 @@ from consumers.store.pool import PooledConnection
 from consumers.store.statements import sql
 
 PARTS = (
+    "alert_mutes", "alert_runs", "alert_series", "alerts",
     "artifacts", "attempts", "code_identities", "console_lines", "deliveries", "deliveries_history",
     "deliveries_history_rows", "dead_letters", "edits", "logged_model_points", "metric_definitions", "model_versions",
     "observations", "params", "producers", "run_labels", "run_partitions", "series", "steps", "tags",
