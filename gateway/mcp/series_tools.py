@@ -110,7 +110,8 @@ class SeriesTools:
         """
         The first step at which two runs differ, over all series or those named: `first`, and a row for each series.
 
-        Values differ where |a - b| > absolute + relative * max(|a|, |b|).
+        Values differ by more than the larger of absolute and relative * max(|a|, |b|). Series that only one run has
+        are in `only_a` and `only_b`.
         """
         begin = Cursor.read(cursor)
         table = read.divergence(
@@ -119,7 +120,10 @@ class SeriesTools:
         rows = [list(row.values()) for row in table]
         found = Found(
             list(table.columns), rows, table.exact, table.as_of, runs_page(self._api, "/compare", [a, b]), len(rows),
-            cut=table.cut, facts={"first": table.first, "points_compared": table.compared},
+            cut=table.cut, facts={
+                "first": table.first, "series_compared": table.compared, "only_a": table.only_a[:100],
+                "only_b": table.only_b[:100],
+            },
         )  # fmt: skip
         return answer(found, begin, max_tokens)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.client.errors import ClientError
 from gateway.read.asking import WAIT_S, Freshness, question, table_of
-from gateway.read.curves import match_of, offsets_text
+from gateway.read.curves import offsets_text
 from gateway.read.table import Table
 
 if TYPE_CHECKING:
@@ -23,11 +23,14 @@ class Divergence(Table):
     """
     The compared series, a row each: the first `step` at which they differ and their values `a` and `b` there.
 
-    `first` is the earliest of these over all series, None if none differs; `compared` counts pairs of points.
+    `first` is the earliest of these over all series, None if none differs. `compared` counts series; `only_a` and
+    `only_b` have the names of those of one run alone.
     """
 
     first: dict[str, Any] | None
     compared: int
+    only_a: list[str]
+    only_b: list[str]
 
 
 def diff(
@@ -58,24 +61,27 @@ def diff(
         for section in answer["sections"]
         for row in section["rows"]
     ]
-    cut = f"{answer['cut']}" if answer.get("cut") else ""
+    cuts = [f"of {', '.join(answer['cut'])} only the first keys are here: ask for one section"] if answer["cut"] else []
+    is_cut = any(row["cut"] for section in answer["sections"] for row in section["rows"])
+    cuts += ["long values are cut"] if is_cut else []
     names = ["section", "key", "differs", *ids]
-    return table_of(rows, names, exact=not cut, as_of=offsets_text(answer.get("as_of")), cut=cut)
+    return table_of(rows, names, exact=not cuts, as_of=offsets_text(answer["as_of"]), cut="; ".join(cuts))
 
 
 def divergence(  # noqa: PLR0913 -- keywords of a question
-    a: str, b: str, names: str | Sequence[str] | None = None, *, regex: str | None = None, prefix: str | None = None,
+    a: str, b: str, names: str | Sequence[str] | None = None, *, prefix: str | None = None, words: str | None = None,
     absolute: float = 0.0, relative: float = 0.0, min_offsets: str | None = None, timeout_s: float = WAIT_S,
     api: Api | None = None,
 ) -> Divergence:  # fmt: skip
     """
     Return where two runs diverge: the first step at which a series that both have differs by more than a tolerance.
 
-    Values differ where |a - b| > absolute + relative * max(|a|, |b|); NaN equals NaN.
+    Values differ by more than the larger of `absolute` and `relative` * max(|a|, |b|); NaN equals NaN. `prefix` and
+    `words` choose series by their names; by default all are compared but those of the system.
     """
     asked = {
         "a": a, "b": b, "names": [names] if isinstance(names, str) else None if names is None else list(names),
-        "match": match_of(regex, prefix), "absolute": absolute, "relative": relative,
+        "match": {"prefix": prefix or "", "words": words or ""}, "absolute": absolute, "relative": relative,
         **Freshness(min_offsets, timeout_s).asked,
     }  # fmt: skip
     answer = question(api, "/v1/runs/divergence", asked)
@@ -83,7 +89,8 @@ def divergence(  # noqa: PLR0913 -- keywords of a question
     table = Divergence(
         {name: [row.get(name) for row in rows] for name in DIVERGED},
         exact=answer["exact"], as_of=offsets_text(answer.get("as_of")),
-        cut="" if answer["exact"] else "not all points were compared: choose fewer series with `names`",
+        cut="" if answer["exact"] else f"{len(answer['left'])} series were not compared: name some with `names`",
     )  # fmt: skip
     table.first, table.compared = answer["first"], answer["compared"]
+    table.only_a, table.only_b = answer["only_a"], answer["only_b"]
     return table

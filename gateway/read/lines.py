@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PAGE_LINES = 1_000
 LINE_COLUMNS = ("at", "stream", "time", "line")
+OBSERVATION_COLUMNS = ("at", "series", "step", "time", "type", "value")
 
 
 def console(  # noqa: PLR0913 -- keywords of a question
@@ -31,44 +32,63 @@ def console(  # noqa: PLR0913 -- keywords of a question
     min_offsets: str | None = None,
     timeout_s: float = WAIT_S,
     api: Api | None = None,
-) -> Table:
+) -> LinesTable:
     """
     Return console lines of a run, oldest first: rows at (a position), stream, time (µs), line.
 
-    `search` is text that a line contains, `regex` a pattern. `from_time` begins at a time, `around` at the lines about
-    one (µs); `after` and `before` continue at a position. `next_page_token` of the table goes into `after`.
+    `search` is text that a line contains, in any case, `regex` a regular expression of PostgreSQL. `from_time` begins
+    at a time, `around` has one (µs) in the middle. `after` and `before` are tokens of other tables; `before="end"`
+    gives the last lines.
     """
     asked = {
         "search": search, "regex": regex, "stream": stream, "from_time": from_time, "around": around,
         "before": before, "after": after, **Freshness(min_offsets, timeout_s).asked,
     }  # fmt: skip
-    return _paged(api, run, "console", "lines", asked, limit, LINE_COLUMNS)
+    return _paged(api, run, "console", "lines", _given(asked), limit, LINE_COLUMNS)
 
 
 def observations(
     run: str, name: str | None = None, search: str | None = None, *, after: str | None = None, limit: int = 1_000,
     min_offsets: str | None = None, timeout_s: float = WAIT_S, api: Api | None = None,
-) -> Table:  # fmt: skip
+) -> LinesTable:  # fmt: skip
     """Return values of a run that are not plain numbers, as they were recorded: text, tables, JSON, histograms."""
     asked = {"name": name, "search": search, "after": after, **Freshness(min_offsets, timeout_s).asked}
-    return _paged(api, run, "observations", "observations", asked, limit, None)
+    return _paged(api, run, "observations", "observations", _given(asked), limit, OBSERVATION_COLUMNS)
+
+
+def _given(asked: dict[str, Any]) -> dict[str, Any]:
+    return {name: one for name, one in asked.items() if one is not None}
+
+
+class LinesTable(Table):
+    """Rows of a console or of observations; `previous_page_token` goes into `before`, for what comes before them."""
+
+    previous_page_token: str | None
 
 
 def _paged(
-    api: Api | None, run: str, route: str, field: str, asked: dict[str, Any], limit: int, names: tuple[str, ...] | None
-) -> Table:
+    api: Api | None, run: str, route: str, field: str, asked: dict[str, Any], limit: int, names: tuple[str, ...]
+) -> LinesTable:
     rows: list[dict[str, Any]] = []
-    as_of = ""
+    as_of, first, previous = "", True, None
     with Progress(route) as bar:
         while True:
             page = document(api, run, route, **asked, limit=min(PAGE_LINES, limit - len(rows)))
             rows += page[field]
-            as_of, token = as_of or offsets_text(page.get("as_of")), page["next_token"]
-            bar.move(len(rows), "lines")
-            if token is None or len(rows) >= limit or asked.get("before") or asked.get("around") is not None:
+            as_of, token = as_of or offsets_text(page["as_of"]), page["next_token"]
+            previous, first = (page["previous_token"] if page["has_previous"] else None) if first else previous, False
+            bar.move(len(rows), field)
+            if not page["has_next"] or len(rows) >= limit or "before" in asked or "around" in asked:
                 break
-            asked = {**asked, "after": token, "from_time": None}
-    found = names or (list(rows[0]) if rows else ("at", "name", "step", "time", "value"))
-    cut = "" if token is None else "more follow: pass next_page_token as `after`, or raise `limit`"
-    columns = {name: [row.get(name) for row in rows] for name in found}
-    return Table(columns, exact=not cut, count=len(rows), as_of=as_of, cut=cut, next_page_token=token)
+            asked = {**{name: one for name, one in asked.items() if name != "from_time"}, "after": token}
+    cuts = [
+        *(["more follow: pass next_page_token as `after`, or raise `limit`"] if page["has_next"] else []),
+        *(["others come before: pass previous_page_token as `before`"] if previous else []),
+        *(["long ones are cut"] if any(row["cut"] for row in rows) else []),
+    ]
+    table = LinesTable(
+        {name: [row[name] for row in rows] for name in names}, exact=not any(row["cut"] for row in rows),
+        as_of=as_of, cut="; ".join(cuts), next_page_token=token,
+    )  # fmt: skip
+    table.previous_page_token = previous
+    return table

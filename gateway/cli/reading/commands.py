@@ -108,11 +108,10 @@ def compare(
     print_missing(found)
 
 
-def diverge(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
+def diverge(
     a: RunArgument,
     b: RunArgument,
     name: NamesOption = None,
-    regex: RegexOption = None,
     prefix: PrefixOption = None,
     absolute: Annotated[float, typer.Option(min=0, help="Difference that is none.")] = 0.0,
     relative: Annotated[float, typer.Option(min=0, help="The same, as a share of the larger value.")] = 0.0,
@@ -126,15 +125,13 @@ def diverge(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
     """
     from gateway import read
 
-    found = read.divergence(
-        a, b, name or None, regex=regex, prefix=prefix, absolute=absolute, relative=relative, api=api_of(home)
-    )
+    found = read.divergence(a, b, name or None, prefix=prefix, absolute=absolute, relative=relative, api=api_of(home))
     if as_json:
         print_json(document(found, first=found.first, compared=found.compared))
         return
     print_table(found, whole=())
     if found.first is None:
-        print_notice(f"no difference in {found.compared:,} pairs of points")
+        print_notice(f"no difference in {found.compared:,} series")
     else:
         first = found.first
         print_notice(f"first at step {first['step']}: {first['series']} is {first['a']} in {a} and {first['b']} in {b}")
