@@ -51,7 +51,7 @@ export function plotOptions(options: PlotOptions): uPlot.Options {
     scales: { x: { ...scale(options.xScale), time: options.xAxis === "time" }, y: scale(options.yScale) },
     series: [{}, { scale: "y", points: { show: false }, paths: () => null }],
     axes: [
-      { ...axis, size: 28, space: 60, ...ticksOf(options.xScale, options.threshold), ...(options.xAxis === "time" ? {} : { values: xValues(options) }) },
+      { ...axis, size: options.xAxis === "time" ? 44 : 28, space: 60, ...ticksOf(options.xScale, options.threshold), ...(options.xAxis === "time" ? {} : { values: xValues(options) }) },
       { ...axis, size: 52, space: 28, ...ticksOf(options.yScale, options.threshold), values: yValues(options.ticks) },
     ] as uPlot.Axis[],
     cursor: {
