@@ -6,7 +6,7 @@ Values that JSON lacks are "NaN", "Infinity" and "-Infinity"; times are µs sinc
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -136,21 +136,3 @@ class HistogramsOfSeries(BaseModel):
     counts: list[list[float | str]]
     exact: bool = Field(description="true: these are all of them")
     total: int
-
-
-class SeriesDelta(BaseModel):
-    """New points of one series in the order of the log."""
-
-    run_id: str
-    series: str
-    attempt: int
-    columns: ChartColumns
-
-
-class Deltas(BaseModel):
-    """Points that were folded since an earlier answer."""
-
-    as_of: str = Field(description=AS_OF)
-    too_old: bool = Field(description="true: more happened than this answer can hold; ask for the charts again")
-    reason: Literal["", "records", "edits"] = Field(default="", description="why it is too old")
-    series: list[SeriesDelta]
