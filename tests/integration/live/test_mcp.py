@@ -163,6 +163,23 @@ async def test_every_tool_answers_what_the_store_has(live: Live) -> None:
         await mcp.refused("set_note", run="bad", note="x")  # only with --write
 
 
+async def test_runs_are_compared_and_explained(live: Live) -> None:
+    await live.publish(recorded())
+    async with asking(live) as mcp:
+        diff = await mcp.all_rows("diff", runs=["bad", "good"])
+        assert ["params", "lr", True, 0.1, 0.01] in diff
+        first = await mcp.ask("first_divergence", a="bad", b="good", names=["loss"])
+        assert (first["first"]["step"], first["first"]["a"]) == (SPIKE, 50.0)
+
+        why = await mcp.ask("why_failed", run="bad", lines=3, max_tokens=2_000)
+        assert (why["message"], why["series_with_nan_or_infinity"]) == ("out of memory", ["loss"])
+        assert [row[2] for row in why["rows"] if row[0] == "console"] == ["line 198", "line 199", "CUDA out of memory"]
+
+        assert (await mcp.ask("alerts", state="all"))["rows"] == []
+        for answer in (first, why):
+            assert {"exact", "count", "offset", "link", "cursor", "cut"} <= answer.keys()
+
+
 async def test_waiting_ends_with_the_point_that_is_waited_for_and_misses_nothing(live: Live) -> None:
     author = Author("live")
     await live.publish([author.start(), author.metrics("loss", [3.0, 2.0])])
