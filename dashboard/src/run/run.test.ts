@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { conditionText } from "../alerts/condition";
 import { ago, duration, plural, value } from "../components/text";
 import { consumers, lagVerdict, trackerVerdict } from "../system/health";
 import type { Delivery } from "../system/health";
@@ -36,4 +37,11 @@ test("up to date is said only of what runs and lacks nothing", () => {
   const lag = (partition: number, behind: number | null): never => ({ consumer: "materialiser", partition, offset: 1, end: 2, lag: behind }) as never;
   expect(consumers([lag(0, 1), lag(1, 2)])[0]?.lag).toBe(3);
   expect(consumers([lag(0, 1), lag(1, null)])[0]?.lag).toBe(null);
+});
+
+test("rules of alerts are sentences", () => {
+  expect(conditionText({ series: { regex: "loss$" }, when: { kind: "threshold", op: ">", value: 10, for_points: 3 } })).toBe("/loss$/: a value is > 10 3 times in a row");
+  expect(conditionText({ when: { kind: "run_ended", states: ["failed"] } })).toBe("the run is failed");
+  expect(conditionText({ when: { kind: "of a newer release" } })).toBe("of a newer release");
+  expect(conditionText(null)).toBe("");
 });
