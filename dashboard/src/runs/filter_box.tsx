@@ -22,6 +22,11 @@ export function FilterBox() {
 
   useEffect(() => setText(where.value), [where.value]); // back, forward, a saved view
   useEffect(() => {
+    if (text === "" && caret < 0) {
+      setWrong(null);
+      setChoices([]);
+      return undefined;
+    }
     const stop = new AbortController();
     const look = async (): Promise<void> => {
       await sleep(TYPING_MS, stop.signal);

@@ -1,4 +1,5 @@
 /** The grid of runs: only the rows that can be seen are drawn. */
+import type { VNode } from "preact";
 import { useSignal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
@@ -13,13 +14,14 @@ import type { Column } from "./columns";
 import { HeaderCell } from "./header_cell";
 import type { Row } from "./rows";
 import { allLines, lineAt, wantLines } from "./sections";
-import type { Line, Section } from "./sections";
+import type { Section } from "./sections";
 import type { Sparks } from "./sparks";
 import { baseline, columns, groupBy, known, selected, shut } from "./state";
 
 export const ROW_HEIGHT = 28;
 const SELECT_WIDTH = 56;
 const OVERSCAN = 12;
+const MOST_KEPT = 400; // views of lines
 
 export interface TableProps {
   sections: readonly Section[];
@@ -51,8 +53,12 @@ export function Table({ sections, cursor, base, sparks, onSelect, onOpen }: Tabl
     if (cursor.value >= 0) virtual.scrollToIndex(cursor.value, { align: "auto" });
   }, [cursor.value]);
 
-  const drawn = inOrder(columns.value).map((one) => (resizing.value?.name === writeKey(one.key) ? { ...one, width: resizing.value.width } : one));
-  const lefts = useMemo(() => stickyLefts(drawn), [columns.value, resizing.value]);
+  const drawn = useMemo(
+    () => inOrder(columns.value).map((one) => (resizing.value?.name === writeKey(one.key) ? { ...one, width: resizing.value.width } : one)),
+    [columns.value, resizing.value],
+  );
+  const lefts = useMemo(() => stickyLefts(drawn), [drawn]);
+  const views = useRef(new Map<number, Drawn>());
   const width = drawn.reduce((sum, one) => sum + widthOf(one), SELECT_WIDTH);
   const visible = shown.map((item) => ({ item, line: lineAt(sections, item.index) }));
   const sparked = drawn.filter((one) => one.key[0] === "spark").map((one) => one.key[1]);
@@ -78,11 +84,13 @@ export function Table({ sections, cursor, base, sparks, onSelect, onOpen }: Tabl
             <HeaderCell key={writeKey(column.key)} column={column} left={lefts[at]} isNumeric={isNumeric(column.key, typesOf(column))} onResize={(next) => (resizing.value = next === null ? null : { name: writeKey(column.key), width: next })} />
           ))}
         </div>
-        {visible.map(({ item, line }) =>
-          line ? (
-            <LineView key={item.key} number={item.index} top={item.start} line={line} drawn={drawn} lefts={lefts} isCursor={item.index === cursor.value} base={base} sparks={sparks} onSelect={onSelect} onOpen={onOpen} onPoint={() => (cursor.value = item.index)} />
-          ) : null,
-        )}
+        {visible.map(({ item, line }) => {
+          if (!line) return null;
+          const { section, index } = line;
+          const shared = { drawn, lefts, base, sparks };
+          const props = { ...shared, number: item.index, top: item.start, section, index, row: section.rows.at(index), isCursor: item.index === cursor.value };
+          return lineOnce(views.current, props, { onSelect, onOpen, onPoint: (number) => (cursor.value = number) });
+        })}
       </div>
     </div>
   );
@@ -91,38 +99,62 @@ export function Table({ sections, cursor, base, sparks, onSelect, onOpen }: Tabl
 interface LineProps {
   number: number;
   top: number;
-  line: Line;
+  section: Section;
+  index: number;
+  row: Row | undefined;
   drawn: readonly Column[];
   lefts: readonly (number | undefined)[];
   isCursor: boolean;
   base: Row | null;
   sparks: Sparks;
-  onSelect: TableProps["onSelect"];
-  onOpen: TableProps["onOpen"];
-  onPoint: () => void;
 }
 
-function LineView(props: LineProps) {
-  const { line, number, top, isCursor } = props;
+interface Actions {
+  onSelect: TableProps["onSelect"];
+  onOpen: TableProps["onOpen"];
+  onPoint: (line: number) => void;
+}
+
+interface Drawn {
+  props: LineProps;
+  actions: Actions;
+  view: VNode;
+}
+
+/** Return the view of a line: the same as before while nothing of it has changed, so that scrolling draws new lines only. */
+function lineOnce(views: Map<number, Drawn>, props: LineProps, actions: Actions): VNode {
+  const before = views.get(props.number);
+  if (before && (Object.keys(props) as (keyof LineProps)[]).every((name) => before.props[name] === props[name])) {
+    Object.assign(before.actions, actions);
+    return before.view;
+  }
+  const kept = { ...actions };
+  const view = <LineView key={props.number} {...props} actions={kept} />;
+  if (views.size > MOST_KEPT) views.clear();
+  views.set(props.number, { props, actions: kept, view });
+  return view;
+}
+
+function LineView({ actions, ...props }: LineProps & { actions: Actions }) {
+  const { number, top, section, row, isCursor } = props;
   const common = { id: `line-${number}`, role: "row", "aria-rowindex": number + 2, style: { transform: `translateY(${top}px)` } } as const;
-  if (line.index < 0) {
+  if (props.index < 0) {
     return (
       <div {...common} class={`grid-row grid-group${isCursor ? " cursor" : ""}`}>
-        <button type="button" class="grid-group-button" aria-expanded={line.section.isOpen} onClick={() => toggleGroup(line.section)}>
-          <Icon name={line.section.isOpen ? "down" : "right"} />
-          <span class="quiet">{groupBy.value?.[1]}</span> <strong>{line.section.group || "no value"}</strong>
-          <span class="quiet">{count(line.section.rows.total.value ?? line.section.runs)}</span>
+        <button type="button" class="grid-group-button" aria-expanded={section.isOpen} onClick={() => toggleGroup(section)}>
+          <Icon name={section.isOpen ? "down" : "right"} />
+          <span class="quiet">{groupBy.value?.[1]}</span> <strong>{section.group || "no value"}</strong>
+          <span class="quiet">{count(section.rows.total.value ?? section.runs)}</span>
         </button>
       </div>
     );
   }
-  const row = line.section.rows.at(line.index);
   const isSelected = row !== undefined && selected.value.includes(row.id);
   const classes = `grid-row${isSelected ? " selected" : ""}${isCursor ? " cursor" : ""}${row?.id === baseline.value && row ? " base" : ""}`;
   return (
-    <div {...common} class={classes} aria-selected={isSelected} data-run={row?.id} onDblClick={() => row && props.onOpen(row.id)} onPointerDown={props.onPoint}>
+    <div {...common} class={classes} aria-selected={isSelected} data-run={row?.id} onDblClick={() => row && actions.onOpen(row.id)} onPointerDown={() => actions.onPoint(number)}>
       <span class="grid-cell grid-select" role="gridcell" style={{ width: `${SELECT_WIDTH}px` }}>
-        <input type="checkbox" tabIndex={-1} checked={isSelected} disabled={!row} aria-label={`select ${String(row?.values["fact:name"] || row?.id || "")}`} onClick={(event) => props.onSelect(number, event)} />
+        <input type="checkbox" tabIndex={-1} checked={isSelected} disabled={!row} aria-label={`select ${String(row?.values["fact:name"] || row?.id || "")}`} onClick={(event) => actions.onSelect(number, event)} />
         {row && <span class="swatch" style={{ background: colourOf(row.id, isDark.value ? "dark" : "light") }} />}
       </span>
       {props.drawn.map((column, at) => (
