@@ -307,6 +307,20 @@ async def test_a_view_is_saved_for_everybody(live: Live, browser: Browser) -> No
         assert await heads(other) == ["fact:name", "param:lr"]
 
 
+async def test_rules_of_alerts_are_read_and_switched_off(live: Live, browser: Browser) -> None:
+    page = browser.page
+    body = {"series": {"regex": "loss$"}, "when": {"kind": "nan"}}
+    async with folding(live):
+        saved = await live.http.put("/v1/alert-rules/nan", json={"name": "Loss is not a number", "body": body})
+        assert saved.status_code == 200, saved.text
+        await page.goto(f"{live.url}/alerts")
+        await expect(page.locator("tbody tr")).to_contain_text("/loss$/: a value is NaN or infinite")
+        await page.get_by_role("button", name="Switch off").click()
+        await expect(page.get_by_role("button", name="Switch on")).to_be_visible()
+    assert (await live.json("/v1/alert-rules/nan"))["enabled"] is False
+    assert browser.console_errors == []
+
+
 async def test_a_run_page_can_be_opened_by_its_address_and_tells_all(live: Live, browser: Browser) -> None:
     await live.publish(training("sweep/7 ü", group="sweep"))
 

@@ -42,7 +42,7 @@ export function Cell({ row, columnKey, base, sparks }: CellProps) {
     return (
       <>
         <Delta value={found} base={other} />
-        <span title={String(found ?? "")}>{valueText(found)}</span>
+        <span title={String(found ?? "")}>{valueText(found, other === undefined ? 5 : 4)}</span>
       </>
     );
   }

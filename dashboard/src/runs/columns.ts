@@ -63,7 +63,7 @@ export function widthOf(column: Column): number {
   if (column.width !== undefined) return column.width;
   const [kind, name] = column.key;
   if (kind === "fact") return WIDTHS[name] ?? 120;
-  return kind === "metric" ? 110 : kind === "spark" ? 140 : 120;
+  return kind === "metric" ? 128 : kind === "spark" ? 140 : 120;
 }
 
 /** Return what a column is called above the table. */
