@@ -1,9 +1,9 @@
 """
 The dashboard: one page for every address of the application, and the files that it loads.
 
-Vite builds them from `dashboard/` into `static/` next to this file (hatch_build.py). The names of the files in `assets/`
-contain a hash of their content, so a browser may keep them for good; it asks for everything else again each time, and
-never runs an old script after an upgrade.
+Vite builds them from `dashboard/` into `static/` next to this file (hatch_build.py). The names of the files in
+`assets/` contain a hash of their content, so a browser may keep them for good; it asks for everything else again each
+time, and never runs an old script after an upgrade.
 """
 
 from __future__ import annotations
