@@ -52,9 +52,9 @@ class LimitedConnection:
         """Return a cursor."""
         return self._connection.cursor(limited(statement), *parameters, **options)
 
-    async def execute(self, statement: str) -> None:
+    async def execute(self, statement: str, *parameters: Any) -> None:
         """Run a statement without an answer, such as one that plans or locks."""
-        await self._connection.execute(statement)
+        await self._connection.execute(statement, *parameters)
 
 
 @lru_cache(maxsize=2_000)
