@@ -57,7 +57,7 @@ export async function choices(text: string, caret: number, found: Check, experim
     return fit(names.filter((one) => one.key[0] === kind).map(nameChoice), "");
   }
   if (follow.key && takesValues(follow.words, follow.key)) {
-    const values = await knownValues(follow.key, which, { limit: 50, signal });
+    const { values } = await knownValues(follow.key, which, { limit: 50, signal });
     return fit(values.map((one) => ({ text: typeof one.value === "number" ? String(one.value) : quote(valueText(one.value)), hint: runs(one.runs) })), typed);
   }
   if (words.length || follow.key || typed === "") return withNames(words, typed, which, signal);

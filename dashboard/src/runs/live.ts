@@ -20,7 +20,7 @@ import { baseline, experiment, groupBy, known, shut, tableQuery } from "./state"
 const EVERY_MS = 2_000; // rows are read again at most this often while events arrive
 const FOLDING_MS = 700; // until it is asked again for what the store did not have yet
 const NAMES_MS = 3_000; // names of columns, and groups
-const MOST_GROUPS = 500;
+export const MOST_GROUPS = 500;
 
 interface Group {
   text: string;
@@ -34,6 +34,8 @@ export class TableData {
   /** The one table, or the groups of a grouped one; null until they are known. */
   readonly groups = signal<readonly Group[] | null>(null);
   readonly base = signal<Row | null>(null);
+  /** Whether there are more groups than are shown. */
+  readonly isCut = signal(false);
   #fresh = new Fresh();
   #whole = new Rows(async () => ({ rows: [], total: 0, asOf: "" }));
   #ends: (() => void)[] = [];
@@ -108,7 +110,7 @@ export class TableData {
     const query = tableQuery.peek();
     const stop = this.#stop.signal;
     try {
-      const [found, all] = await Promise.all([knownValues(key, query, { limit: MOST_GROUPS, signal: stop }), readTable({ ...query, keys: [] })(0, 1, stop)]);
+      const [{ values: found, is_complete: isWhole }, all] = await Promise.all([knownValues(key, query, { limit: MOST_GROUPS, signal: stop }), readTable({ ...query, keys: [] })(0, 1, stop)]);
       if (groupBy.peek() === null || writeKey(groupBy.peek() ?? key) !== writeKey(key)) return;
       const before = new Map((this.groups.peek() ?? []).map((one) => [one.text, one]));
       const make = (value: unknown, runs: number): Group => {
@@ -118,7 +120,8 @@ export class TableData {
       };
       const groups = found.map((one) => make(one.value, one.runs));
       if (!this.#fresh.answered(all.asOf)) this.#grouping.ask(FOLDING_MS);
-      const rest = withoutValue(all.total, found);
+      const rest = isWhole ? withoutValue(all.total, found) : 0;
+      this.isCut.value = !isWhole;
       this.groups.value = rest > 0 ? [...groups, make(null, rest)] : groups;
     } catch {
       // the questions of the rows say what is wrong

@@ -9,9 +9,9 @@ import { Chooser } from "./chooser";
 import { compareSelected, openWorkspace, SelectionBar } from "./actions";
 import { labelOf, sameKey } from "./columns";
 import { NothingFound } from "./empty";
-import { useBaseline, useSections, useTable } from "./live";
+import { MOST_GROUPS, useBaseline, useSections, useTable } from "./live";
 import { allLines, lineAt } from "./sections";
-import { MOST_SELECTED, columns, experiment, known, select, selected, setColumns, toggle } from "./state";
+import { MOST_SELECTED, columns, experiment, groupBy, known, select, selected, setColumns, toggle } from "./state";
 import { Table, toggleGroup } from "./table";
 import { Toolbar } from "./toolbar";
 import "../styles/runs.css";
@@ -84,6 +84,7 @@ export default function RunsPage() {
     <div class="runs-page">
       <Toolbar total={total} shownRuns={experiment.value} onChoose={() => setChoosing(true)} />
       <Problem error={error?.error?.value} />
+      {groupBy.value && table.isCut.value && <p class="notice" role="status">Only the {MOST_GROUPS} groups with the most runs are shown: filter to see the others.</p>}
       {isEmpty ? <NothingFound /> : <Table sections={sections} cursor={cursor} base={base} sparks={table.sparks} onSelect={onSelect} onOpen={(id) => go(runPage(id))} />}
       <SelectionBar again={table.again} />
       {isChoosing && <Chooser onClose={() => setChoosing(false)} />}

@@ -103,13 +103,18 @@ export interface KnownValue {
   runs: number;
 }
 
+interface ValuesAnswer {
+  values: KnownValue[];
+  /** false: there are more. */
+  is_complete: boolean;
+}
+
 /** Return the values of a name in these runs, the most frequent first. */
 export async function knownValues(
   key: Key,
   which: Which,
   { prefix = "", limit = 100, signal }: { prefix?: string; limit?: number; signal?: AbortSignal } = {},
-): Promise<KnownValue[]> {
+): Promise<ValuesAnswer> {
   const body = { key, ...whichRuns(which), ...(prefix && { prefix }), limit };
-  const answer = await ask<{ values: KnownValue[] }>("/v1/runs/values", { body, ...(signal && { signal }) });
-  return answer.values;
+  return ask<ValuesAnswer>("/v1/runs/values", { body, ...(signal && { signal }) });
 }
