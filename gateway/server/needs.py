@@ -12,7 +12,7 @@ NEEDS = Needs(
         "GET /healthz": OPEN,
         "GET /readyz": OPEN,
         "POST /v1/events": need("emit", limited=True),
-        # Whoever knows a SHA-256 has seen the bytes, or an artifact of a run that they may see.
+        # A caller that knows a SHA-256 has seen the bytes, or an artifact of a run that they may see.
         f"PUT {_ARTIFACT}": need("emit", limited=True),
         f"GET {_ARTIFACT}": need("emit", "read", limited=True),
     }

@@ -27,7 +27,7 @@ class Block(NamedTuple):
 
 
 class Same(Sequence[Any]):
-    """A column whose cells are all the same; it takes no memory."""
+    """A column whose cells all hold one value; it takes no memory."""
 
     __slots__ = ("_count", "value")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 Scope = Literal["emit", "read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("emit", "read", "write", "admin")
 KEY = "gateway.identity"  # in the ASGI scope of a request
-LOCAL_NAME = ""  # of whoever reaches a server on loopback that needs no token: nobody knows
+LOCAL_NAME = ""  # of a caller on loopback, where no token is needed: it is not known
 
 
 class Identity(NamedTuple):

@@ -38,7 +38,7 @@ class TokenFile:
 
     @property
     def has_any(self) -> bool:
-        """Whether there is any token in force: otherwise nobody could use a server that needs one."""
+        """Whether there is any token in force: otherwise no caller could use a server that needs one."""
         return bool(self._shared) or any(not one.problem(datetime.now(UTC)) for one in self._current().values())
 
     def find(self, text: str) -> tuple[Identity | None, str]:

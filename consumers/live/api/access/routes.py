@@ -57,7 +57,7 @@ async def logout(request: Request) -> Response:
 
 
 async def me(request: Request) -> Response:
-    """Return who asks; 401 for nobody."""
+    """Return who asks; 401 without an identity."""
     return json_response(_me(identity_of(request.scope)))
 
 
