@@ -36,7 +36,7 @@ class ExperimentLimits:
         self._kept: OrderedDict[tuple[str, str], float] = OrderedDict()  # by token and run: until when it is theirs
 
     async def require_run(self, who: Identity, run_id: str) -> None:
-        """Raise NotTheirs for a run of another experiment; a run that does not exist belongs to no experiment. Raises Refused."""
+        """Raise NotTheirs for a run of another experiment; an unknown run belongs to none. Raises Refused."""
         if who.experiments is None or self._keeps(who, run_id):
             return
         experiment = await self._experiment_of(run_id)
@@ -45,7 +45,7 @@ class ExperimentLimits:
             self._keep(who, run_id)
 
     async def require_events(self, who: Identity, envelopes: Iterable[Envelope | RegistryEnvelope]) -> None:
-        """Raise NotTheirs if a token may not write one of these events. Raises Refused while the query API does not answer."""
+        """Raise NotTheirs if a token may not write one of these events. Raises Refused while the API is away."""
         for one in envelopes:
             if isinstance(one, Envelope):
                 await self._require_event(who, one)

@@ -104,7 +104,7 @@ def proxy_of(settings: Settings) -> TrustedProxy | None:
 
 
 def require_token(name: str, host: str, settings: Settings) -> None:
-    """Raise BadSettings for a server that other machines can reach and that no caller could use; `name` is its setting."""
+    """Raise BadSettings for a server that others can reach and that no caller could use; `name` is its setting."""
     if is_loopback(host) and settings.access == "auto":
         return
     if proxy_of(settings) is None and not TokenFile(settings.tokens_path, settings.token.get_secret_value()).has_any:
