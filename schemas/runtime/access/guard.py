@@ -37,7 +37,7 @@ DRAINED, DRAIN_S = 8 * 1024 * 1024, 30.0  # of the body of a refused request: it
 LINES_PER_S, LINES = 20.0, 200.0
 BURST_S = 2.0  # of requests at the allowed rate may come at once
 NOBODY = Identity("", frozenset())
-STEP_401 = "set GATEWAY_TOKEN to one of the server's (`gateway tokens create`); a browser opens /login"
+STEP_401 = "set GATEWAY_TOKEN to one of the server's (`gateway tokens create`)"  # pages go to /login by themselves
 
 log = logging.getLogger("schemas.runtime.access")
 

@@ -19,6 +19,7 @@ from consumers.trackers.testing.runs import RunAuthor
 from gateway.local.ports import HOST, free_ports
 from schemas import events as ev
 from schemas.runlog import RunLog
+from schemas.runtime.access.guard import STEP_401
 from schemas.values import StringValue
 from schemas.wire import Envelope
 from tests.support.client_harness import read_log, train
@@ -318,5 +319,5 @@ async def test_an_edit_goes_through_a_gateway_server_where_training_does(system:
 
     assert (refused.status, len(refused.err.splitlines()), untouched) == (2, 1, records)
     assert "refused the token" in refused.err
-    assert "nothing was changed: set GATEWAY_TOKEN to the server's, and run this again" in refused.err
+    assert f"nothing was changed: {STEP_401}, and run this again" in refused.err
     assert (answer.status, answer.out.splitlines()[0]) == (0, "run run-1: deleted tag team"), answer.err

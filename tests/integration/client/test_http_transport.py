@@ -21,6 +21,7 @@ from gateway.client.transports.http_transport import HttpTransport
 from gateway.client.transports.transport import Refusal
 from gateway.local.ports import HOST, free_ports
 from gateway.local.supervision.process import kill_group, spawn, wait_until
+from schemas.runtime.access.guard import STEP_401
 from schemas.wire import decode, identify
 from tests.support import services
 from tests.support.client_harness import new_run, points, raw_log, read_log, train, training, wait_for
@@ -135,7 +136,7 @@ def test_with_a_wrong_token_events_wait_and_one_line_says_why(
         assert run.finish(timeout_s=0.5).sent == 0
 
     assert f"the gateway server at {server.url} refused the token (HTTP 401" in warnings
-    assert "set GATEWAY_TOKEN to the server's" in warnings
+    assert STEP_401 in warnings
     assert "cannot be reached" not in warnings
     assert "gateway up" not in warnings
     assert len([line for line in warnings.splitlines() if "401" in line]) == 1

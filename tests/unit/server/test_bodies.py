@@ -244,7 +244,8 @@ def test_requests_about_experiments_and_models_are_taken_like_events_of_runs() -
     wrong = [
         (encode_request("models", "m", "p", {**body, "kind": "experiment_deleted"}), "experiment_deleted"),
         (encode_request("models", "m" * 1_025, "p", body), "model name must have 1 to 1024"),
-        (encode_request("views", "m", "p", body), "is not /runs/<run>/producers/<producer>, or one of /experiments"),
+        (encode_request("views", "m", "p", body), "view_saved"),
+        (encode_request("sheets", "m", "p", body), "is not /runs/<run>/producers/<producer>, or one of /experiments"),
         (
             encode_request("models", "m", "p", {"kind": "model_alias_set", "time": 1, "alias": "a", "version": 0}),
             "version",
