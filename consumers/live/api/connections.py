@@ -62,7 +62,8 @@ class Connections:
         self.artifacts = settings.artifacts  # URL of the artifact store
         self.progress = FoldProgress(self.folded)
         self._lost_after_s = settings.lost_after_s
-        self._trackers = settings.trackers
+        self.trackers = settings.trackers
+        self.tracker_urls = {"mlflow": settings.mlflow_url, "wandb-live": settings.wandb_url}
         self._database: Database | None = None
         self._reader: StoreReader | None = None
         self._partitions: RunPartitions | None = None
@@ -133,7 +134,7 @@ class Connections:
     async def _read_status(self) -> Status:
         if self._database is None:
             raise StoreUnavailable(self._problem)
-        return await read_status(Sources(self._database, self.bounds, self.topic, self._trackers))
+        return await read_status(Sources(self._database, self.bounds, self.topic, self.trackers))
 
     async def _run_partitions(self, records: Sequence[Record]) -> Mapping[str, int]:
         return {} if self._partitions is None else await self._partitions.of_records(records, claim=False)

@@ -70,6 +70,26 @@ class ContentReader:
             has_next = before != Place.end()
         return Rows([*back, *forth], has_previous, has_next)
 
+    async def value_series(self, run_id: str, limit: int) -> list[Any]:
+        """Return the names of a run with values that are no numbers, at most `limit`. Raises SearchError."""
+        return await self._fetch("value_series", run_id, limit)
+
+    async def deliveries(self, run_id: str) -> list[Any]:
+        """Return the rows of deliveries of a run, by tracker."""
+        return list(await self._connection.fetch(sql("deliveries_of_run"), run_id))
+
+    async def folded(self, run_id: str) -> tuple[int, int] | None:
+        """Return partition and offset behind the newest folded record of a run; None: there is no such run."""
+        row = await self._connection.fetchrow(sql("folded_of_run"), run_id)
+        return None if row is None else (row["partition"], row["next_offset"])
+
+    async def _fetch(self, statement: str, *parameters: Any) -> list[Any]:
+        await self._connection.execute(sql("limit_search"), f"{SEARCH_S}s")
+        try:
+            return list(await self._connection.fetch(sql(statement), *parameters))
+        except asyncpg.QueryCanceledError:
+            raise SearchError(f"it took longer than {SEARCH_S} s") from None
+
     async def _rows(self, query: Any) -> list[Any]:
         await self._connection.execute(sql("limit_search"), f"{SEARCH_S}s")
         try:

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import pytest
 
+from consumers.store.pool import open_database
 from schemas import events as ev
 from schemas.api.comparison import Divergence, RunsDiff
-from schemas.api.content import ConsolePage, ObservationsPage
+from schemas.api.content import ConsolePage, DeliveriesOfRun, ObservationsPage, ValueSeriesPage
 from schemas.values import FloatValue, JsonValue, StringValue, Typed
 from schemas.wire import Envelope
 from tests.support.live_server import Live, serving, settings_for
@@ -158,3 +159,36 @@ async def test_values_that_are_no_numbers_in_pages(live: Live) -> None:
     found = await live.json("/v1/runs/r/observations", name="fit/note", search="TEXT 3")
     assert [one["step"] for one in found["observations"]] == [3]
     assert (await live.json("/v1/runs/r/observations", name="note"))["observations"] == []
+    index = ValueSeriesPage.model_validate(await live.json("/v1/runs/r/observations/index"), extra="forbid")
+    (note,) = [one for one in index.series if one.series == "fit/note"]
+    assert (note.types, note.count, index.exact) == (["json", "string"], 6, True)
+    assert (await live.json("/v1/runs/r/observations/index", limit=1))["exact"] is (len(index.series) == 1)
+    assert (await live.get("/v1/runs/unknown/observations/index")).status_code == 404
+
+
+async def test_a_run_says_what_is_missing_and_what_trackers_have_of_it(live: Live) -> None:
+    author = Author("r")
+    start, lost, loss = author.start(), author.metrics("lost", [1.0]), author.metrics("loss", [1.0])
+    await live.publish([start, loss])
+    before = DeliveriesOfRun.model_validate(await live.json("/v1/runs/r/deliveries"), extra="forbid")
+    assert (before.missing, before.dead_letters, before.deliveries) == (1, 0, [])
+
+    end = before.folded.offset
+    db = await open_database(live.settings.postgres.get_secret_value(), size=1)
+    async with db.acquire() as connection:
+        for tracker, offset in {"a": end, "b": end - 1, "c": 2**62 + 5}.items():
+            await connection.execute(
+                "INSERT INTO deliveries (tracker, run_id, topic, partition, next_offset, ledgers, state, status, "
+                "error, skipped) VALUES ($1, 'r', $2, $3, $4, '{}', '{}', 'waiting', 'why', 0)",
+                tracker, live.settings.topic, before.folded.partition, offset,
+            )  # fmt: skip
+    await db.close()
+    there = DeliveriesOfRun.model_validate(await live.json("/v1/runs/r/deliveries"))
+    assert [(one.tracker, one.is_complete, one.error) for one in there.deliveries] == [
+        ("a", True, "why"), ("b", False, "why"), ("c", None, "why"),
+    ]  # fmt: skip
+    await live.publish([lost])
+    after = DeliveriesOfRun.model_validate(await live.json("/v1/runs/r/deliveries"), extra="forbid")
+    assert (after.missing, after.folded.offset) == (0, end + 1)
+    assert [one.is_complete for one in after.deliveries] == [False, False, None]
+    assert (await live.get("/v1/runs/unknown/deliveries")).status_code == 404

@@ -51,6 +51,8 @@ TABLE: dict[str, Need] = {
     f"GET {_RUN}/history": READ_IN_EXPERIMENTS,
     f"GET {_RUN}/console": READ_IN_EXPERIMENTS,
     f"GET {_RUN}/observations": READ_IN_EXPERIMENTS,
+    f"GET {_RUN}/observations/index": READ_IN_EXPERIMENTS,
+    f"GET {_RUN}/deliveries": READ_IN_EXPERIMENTS,
     "POST /v1/series": READ_IN_EXPERIMENTS,
     "POST /v1/series/index": READ_IN_EXPERIMENTS,
     "POST /v1/series/groups": READ_IN_EXPERIMENTS,

@@ -19,10 +19,18 @@ from consumers.store.content.reader import Rows, SearchError
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.documents import plain
 from consumers.store.search.page_token import TokenError
-from schemas.api.content import ConsoleLine, ConsolePage, ObservationFound, ObservationsPage
+from schemas.api.content import (
+    ConsoleLine,
+    ConsolePage,
+    ObservationFound,
+    ObservationsPage,
+    ValueSeries,
+    ValueSeriesPage,
+)
 from schemas.names import series_name
 
 MAX_ROWS = 1_000
+MAX_SERIES = 10_000
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS)]
 Text = Annotated[str, Query(max_length=1_000)]
 Token = Annotated[str | None, Query(max_length=100)]
@@ -88,6 +96,37 @@ async def observations(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters fr
     as_of = write_positions(folded)
     page = ObservationsPage.model_construct(observations=found, **_ends(rows), exact=True, as_of=as_of)
     return await long_response(page, folded)
+
+
+async def value_series(
+    request: Request,
+    run_id: str,
+    limit: Annotated[int, Query(ge=1, le=MAX_SERIES)] = MAX_SERIES,
+    min_offsets: MinOffsets = None,
+    timeout_s: TimeoutS = 10.0,
+) -> Response:
+    """Return the names of a run that have values which are no numbers, such as histograms, with their types."""
+    refuse_impossible(run_id)
+    connections = connections_of(request)
+    await until_folded(connections, min_offsets, timeout_s)
+    async with connections.store().snapshot() as now:
+        folded = await now.offsets(CONSUMER, connections.topic)
+        if await now.content.folded(run_id) is None:
+            raise unknown_run(run_id)
+        try:
+            rows = await now.content.value_series(run_id, limit + 1)
+        except SearchError as error:
+            raise Failure(400, str(error), "read the values in pages, without their names") from None
+    found = [
+        ValueSeries(
+            series=series_name(row["name"], row["labels"], row["step_name"]), types=row["types"], count=row["count"],
+            last_step=row["last_step"], last_time=row["last_time"],
+        )
+        for row in rows[:limit]
+    ]  # fmt: skip
+    return await long_response(
+        ValueSeriesPage(series=found, exact=len(rows) <= limit, as_of=write_positions(folded)), folded
+    )
 
 
 async def _page(
