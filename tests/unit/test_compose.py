@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "python -m" in service.get("command", "")}
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, TOOLS = PYPROJECT["project"], PYPROJECT["tool"]
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
@@ -98,5 +99,6 @@ def test_the_image_copies_what_the_package_needs_and_nothing_that_is_not_there()
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     sources = {source for line in copied for source in line.split()}
 
-    assert sources == {"pyproject.toml", "README.md", "LICENSE", "gateway", "schemas", "consumers"}
+    packages = TOOLS["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert sources == {"pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "dashboard", *packages}
     assert all((ROOT / source).exists() for source in sources)

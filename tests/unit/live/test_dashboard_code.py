@@ -1,7 +1,9 @@
-"""The dashboard's own checks: its types, and its unit tests with vitest, run by Node from a wheel."""
+"""The dashboard's own checks, run by Node from a wheel: types, unit tests with vitest, and what a build makes."""
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -44,3 +46,29 @@ def test_the_unit_tests_of_the_dashboard_pass(packages: Path) -> None:
 
     assert "passed" in output
     assert "skipped" not in output
+
+
+def bundled(packages: Path) -> set[str]:
+    """Return the packages that the pages load, and those that these load."""
+    found: set[str] = set()
+    ahead = list(json.loads((SOURCES / "package.json").read_text(encoding="utf-8"))["dependencies"])
+    while ahead:
+        found.add(name := ahead.pop())
+        ahead += json.loads((packages / name / "package.json").read_text(encoding="utf-8")).get("dependencies", {})
+    return found
+
+
+def test_the_built_pages_come_with_the_licences_of_all_that_is_in_them(packages: Path, tmp_path: Path) -> None:
+    run(str(packages / "vite/bin/vite.js"), "build", "--outDir", str(tmp_path), "--emptyOutDir", "--logLevel=error")
+
+    text = (tmp_path / "THIRD-PARTY-LICENSES.md").read_text(encoding="utf-8")
+    licences = {part.split()[0]: part for part in re.split(r"^## (?=\S+ - )", text, flags=re.MULTILINE)[1:]}
+    assert licences.keys() == bundled(packages)
+    assert [name for name, licence in licences.items() if "AS IS" not in licence.upper()] == []
+    assert "This product includes software developed at" in text  # the notice of ECharts
+    assert "Copyright 2010-2016 Mike Bostock" in text  # of a part of ECharts
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    loaded = re.findall(r'(?:src|href)="/static/([^"]+)"', page)
+    assert loaded
+    assert [name for name in loaded if not (tmp_path / name).is_file()] == []
+    assert "http" not in page
