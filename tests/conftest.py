@@ -1,8 +1,8 @@
 """
 Fixtures that every test may use.
 
-`kafka` and `postgres_server` start once per session; `topic` and `database` are new for each test. Tests that use one
-of them get the marker `stack` automatically.
+`kafka` and `postgres_server` start once per session; `topic` and the databases are new for each test. Tests that use
+one of them get the marker `stack` automatically.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-STACK_FIXTURES = {"kafka", "postgres_server", "topic", "database", "stack_home", "whole_stack_home"}
+STACK_FIXTURES = {"kafka", "postgres_server", "topic", "database", "empty_database", "stack_home", "whole_stack_home"}
 
 
 def gateway_settings() -> dict[str, str]:
@@ -163,8 +163,16 @@ def topic(kafka: str) -> str:
 
 @pytest.fixture
 def database(postgres_server: str) -> Iterator[str]:
-    """Address of a new empty database."""
+    """Address of a new database that a process of this release has migrated."""
     dsn = services.run(services.create_database(postgres_server))
+    yield dsn
+    services.run(services.drop_database(postgres_server, dsn))
+
+
+@pytest.fixture
+def empty_database(postgres_server: str) -> Iterator[str]:
+    """Address of a new database without tables."""
+    dsn = services.run(services.create_database(postgres_server, empty=True))
     yield dsn
     services.run(services.drop_database(postgres_server, dsn))
 

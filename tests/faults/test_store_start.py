@@ -14,12 +14,14 @@ from schemas.errors import StoreUnavailable
 from tests.support.tcp_proxy import proxy_to
 
 
-async def test_a_line_that_breaks_while_tables_are_made_is_an_outage_and_doing_it_again_goes_on(database: str) -> None:
-    port = urlsplit(database).port
+async def test_a_line_that_breaks_while_tables_are_made_is_an_outage_and_doing_it_again_goes_on(
+    empty_database: str,
+) -> None:
+    port = urlsplit(empty_database).port
     assert port is not None
-    holder = await asyncpg.connect(database)
+    holder = await asyncpg.connect(empty_database)
     with proxy_to(port) as line:
-        db = await open_database(database.replace(f":{port}/", f":{line.port}/"))
+        db = await open_database(empty_database.replace(f":{port}/", f":{line.port}/"))
         async with holder.transaction():
             await holder.execute("CREATE TABLE runs (unfinished int)")  # the first migration waits for its name
             making = asyncio.create_task(migrate(db))

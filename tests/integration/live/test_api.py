@@ -207,8 +207,10 @@ async def test_before_anything_is_reached_health_says_what_is_missing(tmp_path: 
             assert json.loads(answer.text)["next"]
 
 
-async def test_a_store_without_tables_is_waited_for(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
-    async with serving(settings_for(kafka, topic, database, tmp_path), ready=False) as live:
+async def test_a_store_without_tables_is_waited_for(
+    kafka: str, topic: str, empty_database: str, tmp_path: Path
+) -> None:
+    async with serving(settings_for(kafka, topic, empty_database, tmp_path), ready=False) as live:
         health = await live.get("/healthz")
         answer = await live.get("/v1/runs")
 

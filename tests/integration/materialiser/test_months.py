@@ -157,7 +157,7 @@ async def copy_rows(source: str, target: str) -> None:
 
 @pytest.fixture
 async def old_database(postgres_server: str) -> AsyncIterator[str]:
-    dsn = await create_database(postgres_server)
+    dsn = await create_database(postgres_server, empty=True)
     yield dsn
     await drop_database(postgres_server, dsn)
 

@@ -225,8 +225,8 @@ async def test_without_log_or_store_it_says_so_in_one_line(
     assert message in done.stderr
 
 
-async def test_a_database_without_tables_is_no_store_yet(kafka: str, topic: str, database: str) -> None:
-    done = await asyncio.to_thread(rebuild, environment(kafka, topic, database))
+async def test_a_database_without_tables_is_no_store_yet(kafka: str, topic: str, empty_database: str) -> None:
+    done = await asyncio.to_thread(rebuild, environment(kafka, topic, empty_database))
 
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert "has no tables yet" in done.stderr

@@ -82,9 +82,9 @@ async def test_months_and_what_was_dropped_are_listed(june: str) -> None:
     assert await points(june) == 0
 
 
-async def test_a_database_that_is_not_there_or_empty_is_named(database: str) -> None:
-    unknown = await retention(f"{database}_nowhere", "show")
-    empty = await retention(database, "drop", "--before", "2026-07", "--yes")
+async def test_a_database_that_is_not_there_or_empty_is_named(empty_database: str) -> None:
+    unknown = await retention(f"{empty_database}_nowhere", "show")
+    empty = await retention(empty_database, "drop", "--before", "2026-07", "--yes")
 
     assert (unknown.returncode, empty.returncode) == (2, 2)
     assert "create the database, or correct its name in GATEWAY_POSTGRES" in unknown.stderr
