@@ -39,7 +39,8 @@ class Server:
             return 0.0
         process = psutil.Process(self._pid)
         times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-        return sum(one.user + one.system for one in times)
+        # Children that have ended, such as the process of a connection of PostgreSQL, count for their parent.
+        return sum(one.user + one.system + one.children_user + one.children_system for one in times)
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 """
 Read the log, evaluate, commit: states, firings, messages and offsets in one transaction.
 
+Records are evaluated as they come. What they changed is written COMMIT_S later, or TELL_S after something fired: a
+series that gets points in each record is written once a transaction, and not once a record.
+
 The offsets in PostgreSQL decide where reading begins. A process that is killed has either committed a batch or not, and
 the next one evaluates the same records from the same states, so no firing is missed and none is stored twice. After any
 error nothing in memory counts: the caller begins again with what is stored.
@@ -26,6 +29,8 @@ from consumers.telemetry.instruments import AlertsWatch
 from schemas.errors import LogDamaged, LogUnavailable, StoreUnavailable
 
 FETCH_RECORDS, POLL_MS = 1_000, 200
+COMMIT_S, TELL_S = 0.5, 0.05  # from the first record of a transaction until it is written, at most
+COMMIT_RECORDS = 10_000  # of a transaction, at most
 TICK_S = 1.0  # between two looks at the wall clock
 # A record may be on its way: the wall clock counts only up to so long ago. Clocks of brokers may differ by as much.
 MARGIN_MS = 1_000
@@ -52,13 +57,15 @@ class AlertsConsumer:
     def __init__(self, parts: Parts, positions: Mapping[int, int]) -> None:
         """Continue at these next offsets, by partition, at which `parts.reader` stands."""
         self._parts, self._next = parts, dict(positions)
+        self._moves: dict[int, Move] = {}  # of records that are evaluated and not committed
+        self._moved, self._write_at = 0, 0.0  # how many these are, and when they are to be committed, monotonic s
         self._evaluator = Evaluator()
         self._new: set[str] = set()  # runs in memory that have no row
         self._times: dict[int, int] = {}  # broker's time of the last record, by partition, ms
         self._next_tick = 0.0
 
     def positions(self) -> dict[int, int]:
-        """Return the next offset of each partition."""
+        """Return the next offset of each partition that is to be evaluated."""
         return dict(self._next)
 
     async def run(self, stopping: asyncio.Event, on_ready: Callable[[], None], is_lost: Callable[[], bool]) -> None:
@@ -74,14 +81,17 @@ class AlertsConsumer:
             if is_lost():
                 raise StoreUnavailable("the connection that holds the lease was closed")
             await self._read()
+            if self._moves and (time.monotonic() >= self._write_at or self._moved >= COMMIT_RECORDS):
+                await self._commit()
             if time.monotonic() >= self._next_tick:
                 self._next_tick = time.monotonic() + TICK_S
                 await self._tick()
+        await self._commit()
 
     async def _read(self) -> None:
         parts = self._parts
         try:
-            records = await parts.reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
+            records = await parts.reader.fetch(timeout_ms=self._patience_ms(), max_records=FETCH_RECORDS)
         except LogDamaged as error:  # the other partitions continue; it is tried again later
             parts.reader.set_aside(error.partition)
             parts.watch.pulse.damaged = str(error)
@@ -93,6 +103,11 @@ class AlertsConsumer:
         if records:
             await self._evaluate(records)
 
+    def _patience_ms(self) -> int:
+        """Return how long to wait for records."""
+        left_ms = (self._write_at - time.monotonic()) * 1_000 if self._moves else POLL_MS
+        return max(1, min(POLL_MS, round(left_ms)))
+
     async def _evaluate(self, records: Sequence[Record]) -> None:
         started = time.monotonic()
         partitions = await self._parts.partitions.of_records(records, claim=True)
@@ -101,11 +116,16 @@ class AlertsConsumer:
         due = set[str]().union(*(self._evaluator.clocks.due(part, now_ms) for part, now_ms in latest.items()))
         await self._load({_run_id(record): record.partition for record in ours}, due)
         await asyncio.to_thread(self._observe, ours)
-        moves: dict[int, Move] = {}
+        if not self._moves:
+            self._write_at = started + COMMIT_S
+        if self._evaluator.has_transitions:
+            self._write_at = min(self._write_at, time.monotonic() + TELL_S)
         for record in records:
-            expected = moves[record.partition].expected if record.partition in moves else self._next[record.partition]
-            moves[record.partition] = Move(expected, record.offset + 1, record.time_ms)
-        await self._commit(moves)
+            part = record.partition
+            first = self._moves[part].expected if part in self._moves else self._next[part]
+            self._moves[part] = Move(first, record.offset + 1, record.time_ms)
+            self._next[part], self._times[part] = record.offset + 1, record.time_ms
+        self._moved += len(records)
         self._parts.watch.evaluated(records, time.monotonic() - started)
 
     def _observe(self, records: Sequence[Record]) -> None:
@@ -122,8 +142,10 @@ class AlertsConsumer:
         for partition, runs in due.items():
             await self._load({}, runs)
             self._evaluator.pass_time(partition, now_ms)
+            at = self._next[partition]
+            self._moves.setdefault(partition, Move(at, at, self._times.get(partition)))
         if due:
-            await self._commit({part: Move(self._next[part], self._next[part], self._times.get(part)) for part in due})
+            await self._commit()
         self._parts.watch.progressed()
 
     async def _use_rules(self, records: Sequence[Record]) -> None:
@@ -131,6 +153,7 @@ class AlertsConsumer:
         index = await self._parts.book.changed(records)
         if index is None:
             return
+        await self._commit()  # before what the former rules fired is resolved
         is_timed_alike = self._evaluator.use(index)
         versions = {rule.id: rule.version for rule in index.rules.values()}
         await self._parts.states.resolve_other_rules(versions, time.time_ns() // 1_000, self._parts.default_targets)
@@ -153,6 +176,7 @@ class AlertsConsumer:
     async def _load(self, met: Mapping[str, int], due: Collection[str]) -> None:
         """Take runs into memory: those of records, by the partition in which they are, and those that are due."""
         if len(self._evaluator.runs) > MAX_RUNS:
+            await self._commit()
             self._evaluator.forget()
             self._new.clear()
         wanted = (met.keys() | set(due)) - self._evaluator.runs.keys()
@@ -169,14 +193,15 @@ class AlertsConsumer:
             self._new.add(run_id)
             self._evaluator.add(RunState(run_id, met[run_id]))
 
-    async def _commit(self, moves: Mapping[int, Move]) -> None:
-        changes = self._evaluator.take_changes()
-        batch = Batch(moves, self._run_rows(changes), self._series_rows(changes), told(changes),
-                      self._parts.default_targets)  # fmt: skip
-        await self._parts.states.commit(batch)
+    async def _commit(self) -> None:
+        """Write what is evaluated and not written."""
+        if not self._moves:
+            return
+        moves, changes = self._moves, self._evaluator.take_changes()
+        rows = await asyncio.to_thread(lambda: (self._run_rows(changes), self._series_rows(changes)))
+        await self._parts.states.commit(Batch(moves, *rows, told(changes), self._parts.default_targets))
+        self._moves, self._moved = {}, 0
         self._new -= changes.facts | changes.progress
-        self._next.update({part: move.following for part, move in moves.items()})
-        self._times.update({part: move.last_time_ms for part, move in moves.items() if move.last_time_ms is not None})
         self._parts.watch.told([one.rule.rule.severity if one.fired else None for one in changes.transitions])
         if changes.transitions:
             self._parts.committed()

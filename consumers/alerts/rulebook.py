@@ -23,6 +23,7 @@ from schemas.subjects import Subject
 POLL_S = 1.0
 EXPERIMENTS_S = 30.0  # between two looks at the names of experiments
 WAIT_S, WAIT_STEP_S = 5.0, 0.05  # for the materialiser
+Compiled = dict[tuple[str, int, int], Rule | None]  # by id, version and when it was saved; None: it is not evaluated
 _KEYS = frozenset({Subject("alert_rules", "x").key, Subject("experiments", "x").key})
 
 log = logging.getLogger("consumers.alerts")
@@ -35,6 +36,7 @@ class RuleBook:
         self._database, self._topic, self._rules = database, topic, AlertRules(database)
         self._stamp, self._next_poll, self._next_names = "", 0.0, 0.0
         self._stored: list[StoredRule] = []
+        self._compiled: Compiled = {}
         self._names: dict[str, str] = {}
 
     async def changed(self, records: Sequence[Record] = ()) -> RuleIndex | None:
@@ -55,7 +57,9 @@ class RuleBook:
         if stamp != self._stamp:
             self._stored = await self._rules.load()
         self._stamp, self._names = stamp, names
-        return RuleIndex(compiled_rules(self._stored), names)
+        rules = compiled_rules(self._stored, self._compiled)
+        self._compiled = {_version_of(row): self._compiled[_version_of(row)] for row in self._stored}
+        return RuleIndex(rules, names)
 
     async def _until_folded(self, wanted: Mapping[int, int]) -> None:
         deadline = time.monotonic() + WAIT_S
@@ -66,15 +70,27 @@ class RuleBook:
             await asyncio.sleep(WAIT_STEP_S)
 
 
-def compiled_rules(stored: list[StoredRule]) -> list[Rule]:
-    """Return those of the rules that are enabled. One that cannot be evaluated is logged and left out."""
-    found = []
+def compiled_rules(stored: Sequence[StoredRule], known: Compiled | None = None) -> list[Rule]:
+    """
+    Return those of the rules that are enabled. One that cannot be evaluated is logged, once, and left out.
+
+    `known`, to which rules are added, spares compiling the same versions again.
+    """
+    known = {} if known is None else known
     for row in stored:
-        if not row.enabled:
-            continue
-        try:
-            about = f"rule {row.rule_id!r:.60}"
-            found.append(compile_rule(row.rule_id, row.version, row.name, row.body, row.saved // 1_000, about))
-        except BadSettings as error:
-            log.warning("%s: it is not evaluated", error)
-    return found
+        if _version_of(row) not in known:
+            known[_version_of(row)] = _compiled(row) if row.enabled else None
+    return [rule for row in stored if (rule := known[_version_of(row)]) is not None]
+
+
+def _version_of(row: StoredRule) -> tuple[str, int, int]:
+    return row.rule_id, row.version, row.saved
+
+
+def _compiled(row: StoredRule) -> Rule | None:
+    try:
+        about = f"rule {row.rule_id!r:.60}"
+        return compile_rule(row.rule_id, row.version, row.name, row.body, row.saved // 1_000, about)
+    except BadSettings as error:
+        log.warning("%s: it is not evaluated", error)
+        return None

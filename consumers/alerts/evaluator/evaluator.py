@@ -9,6 +9,7 @@ loaded before their records are passed on; strays are left out by the caller.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from consumers.alerts.evaluator.clock import Clocks
 from consumers.alerts.evaluator.columns import Columns
@@ -33,6 +34,7 @@ from schemas.metric_definitions import DefinitionFinder
 from schemas.names import series_name
 from schemas.wire import decode, identify
 
+_NEW: RuleState = {}  # that of a rule that has seen nothing yet
 _POINTS = frozenset({"metrics", "system_metrics"})
 
 
@@ -44,6 +46,11 @@ class Evaluator:
         self.clocks = Clocks()
         self._index = index or RuleIndex()
         self._changes = Changes()
+
+    @property
+    def has_transitions(self) -> bool:
+        """Whether something fired, or was resolved, since the last call of `take_changes`."""
+        return bool(self._changes.transitions)
 
     def take_changes(self) -> Changes:
         """Return what changed, and start with no changes."""
@@ -82,7 +89,7 @@ class Evaluator:
                 return
             run = self.runs[identity.run_id]
             kind, event = identity.kind, None
-            if kind in FACTS or (kind in _POINTS and self._rules(run).of_series.keys() | self._rules(run).alarms):
+            if kind in FACTS or (kind in _POINTS and self._has_series_rules(run)):
                 event = decode(record.key, record.value, record.headers).event
         except BadRecord:
             return
@@ -124,15 +131,24 @@ class Evaluator:
         if run.rules is None:
             found = {} if run.facts.gone else self._index.of_run(run.facts.values(run.run_id, self._index.experiments))
             alarms = {} if run.facts.gone else _alarms(run.facts)
+            of_run = [rule for rule in found.values() if rule.is_about_runs]
+            of_series = {rule_id: rule for rule_id, rule in found.items() if not rule.is_about_runs}
+            of_series_or_alarms = chain(of_series.values(), *alarms.values())
             run.rules = RunRules(
-                of_run=[rule for rule in found.values() if rule.is_about_runs],
-                of_series={rule_id: rule for rule_id, rule in found.items() if not rule.is_about_runs},
+                of_run=of_run,
+                timed=[rule for rule in of_run if rule.is_timed],
+                has_timed_series=any(rule.is_timed for rule in of_series_or_alarms),
+                of_series=of_series,
                 alarms=alarms,
                 alarm_texts=dict(run.facts.alarms),
                 definitions=DefinitionFinder(run.facts.alarms if alarms else ()),
                 by_series={},
             )
         return run.rules
+
+    def _has_series_rules(self, run: RunState) -> bool:
+        rules = self._rules(run)
+        return bool(rules.of_series or rules.alarms)
 
     def _rules_of(self, run: RunState, written: str) -> tuple[Rule, ...]:
         rules = self._rules(run)
@@ -191,11 +207,16 @@ class Evaluator:
             return False  # superseded
         if event.attempt > series.attempt:
             self._begin_attempt(run, written, series, event)
-        columns = Columns(new.steps, new.times, new.values)
         if known is None and series.attempt > 1:
             self._changes.series.add((run.run_id, written))
+        columns = Columns(new.steps, new.times, new.values)
+        states = series.rules
         for rule in rules:
-            if time_ms >= rule.since_ms:
+            if time_ms < rule.since_ms:
+                continue
+            state = states.get(rule.id, _NEW)
+            is_new = "v" not in state or state["v"] != rule.version
+            if rule.condition is None or not rule.condition.is_quiet(columns, _NEW if is_new else state):
                 self._walk(rule, run, written, series, columns, time_ms)
         return known is None
 
@@ -258,10 +279,9 @@ class Evaluator:
     def _timed(self, run: RunState, now_ms: int) -> Iterator[tuple[str, Rule, dict[str, RuleState], Verdict]]:
         """Yield the rules that may fire without a record: series, rule, its states and the verdict at `now_ms`."""
         rules = self._rules(run)
-        for rule in rules.of_run:
-            if rule.is_timed:
-                yield "", rule, run.progress.rules, judge_run(rule, run, now_ms)
-        if not any(rule.is_timed for rule in rules.of_series.values()) and not rules.alarms:
+        for rule in rules.timed:
+            yield "", rule, run.progress.rules, judge_run(rule, run, now_ms)
+        if not rules.has_timed_series:
             return
         for written, series in run.series.items():
             for rule in self._rules_of(run, written):
@@ -270,6 +290,9 @@ class Evaluator:
 
     def _set_timer(self, run: RunState) -> None:
         """Have the clock of the partition come back to a run when the next condition will hold."""
+        rules = self._rules(run)
+        if not rules.timed and not rules.has_timed_series:
+            return
         deadlines = [
             deadline
             for _, rule, states, verdict in self._timed(run, 0)

@@ -3,15 +3,15 @@ Conditions on the points of one series.
 
 Pure. Each condition walks over the points of one event and yields where it begins or ceases to hold. Its state is a
 small JSON object, kept between events: `h` is whether the condition holds; the other keys are named where they are
-used. A walk that cannot change anything returns before its loop, so that an ordinary point costs a comparison of the
-lowest and the highest value of its event.
+used. `is_quiet` tells of most events that a walk would change nothing, so that an ordinary point costs a comparison of
+the lowest and the highest value of its event.
 """
 
 from __future__ import annotations
 
 import math
 import operator
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +21,7 @@ from schemas.alerts import Condition, GpuIdle, NotFinite, Spike, Stalled, Thresh
 State = dict[str, Any]
 MAD_SCALE = 1.4826  # of a normal distribution, so that the score is in standard deviations
 MEAN_SCALE = 1.2533  # the same for the mean absolute deviation
+NEARLY = 1 + 1e-9  # leaves what is equal but for rounding to the exact comparison
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "=": operator.eq, "!=": operator.ne,
 }  # fmt: skip
@@ -38,6 +39,9 @@ class PointCondition(Protocol):
     """A condition on points. `while_running`: it ceases to hold when the run ends."""
 
     while_running: bool
+
+    def is_quiet(self, columns: Columns, state: State) -> bool:
+        """Tell whether walking over these points would yield nothing and leave the state as it is."""
 
     def walk(self, columns: Columns, state: State) -> Iterator[Change]:
         """Yield each change among these points, and bring the state up to date."""
@@ -69,6 +73,9 @@ class _Thresholds:
         self._rule, self._beyond = rule, _OPERATORS[rule.op]
         self._is_plain = rule.of == "value"
         self._for_us = round(rule.for_s * 1e6)
+
+    def is_quiet(self, columns: Columns, state: State) -> bool:
+        return self._is_plain and "h" not in state and "n" not in state and self._all_within(columns)
 
     def walk(self, columns: Columns, state: State) -> Iterator[Change]:
         if self._is_plain and self._all_within(columns):
@@ -131,10 +138,11 @@ class _NotFinites:
             (lambda value: not math.isfinite(value)) if rule.infinite else math.isnan
         )
 
+    def is_quiet(self, columns: Columns, state: State) -> bool:
+        return columns.is_finite and "h" not in state
+
     def walk(self, columns: Columns, state: State) -> Iterator[Change]:
         holds = bool(state.get("h"))
-        if not holds and columns.is_finite:
-            return
         for index, value in enumerate(columns.values):
             if self._is_bad(value) != holds:
                 holds = not holds
@@ -151,6 +159,16 @@ class _Stalls:
         self._rule = rule
         self._sign = 1.0 if rule.goal == "min" else -1.0
         self._us = None if rule.seconds is None else round(rule.seconds * 1e6)
+
+    def is_quiet(self, columns: Columns, state: State) -> bool:
+        if "b" not in state or "h" in state or not columns.is_finite:
+            return False
+        best = columns.low if self._sign > 0 else columns.high
+        if self._sign * (state["b"] - best) > self._rule.min_change:
+            return False
+        if self._rule.steps is not None:
+            return bool(max(columns.steps) - state.get("s", 0) < self._rule.steps)
+        return bool(max(columns.times) - state.get("t", 0) < (self._us or 0))
 
     def walk(self, columns: Columns, state: State) -> Iterator[Change]:
         rule, holds = self._rule, bool(state.get("h"))
@@ -185,6 +203,9 @@ class _Spikes:
     def __init__(self, rule: Spike) -> None:
         self._rule = rule
 
+    def is_quiet(self, columns: Columns, state: State) -> bool:
+        return False
+
     def walk(self, columns: Columns, state: State) -> Iterator[Change]:
         rule, holds = self._rule, bool(state.get("h"))
         window: list[float] = list(state.get("w", ()))
@@ -213,8 +234,11 @@ class _Spikes:
             self._rule.direction == "down" and distance > 0
         ):  # fmt: skip
             return False
-        scale = deviation(in_order, middle)
-        return abs(distance) > self._rule.score * scale
+        # Most values are decided without MAD: it exceeds `near` if at most half of the window is as near to the middle.
+        near = abs(distance) / (self._rule.score * MAD_SCALE) * NEARLY
+        if bisect_right(in_order, middle + near) - bisect_left(in_order, middle - near) <= (len(in_order) - 1) // 2:
+            return False
+        return abs(distance) > self._rule.score * deviation(in_order, middle)
 
 
 def median(in_order: list[float]) -> float:

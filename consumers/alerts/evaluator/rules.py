@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from consumers.alerts.evaluator.points import PointCondition, compiled
@@ -38,25 +38,22 @@ class Rule:
     since_ms: int  # it judges what the log got from this time on; ms since 1970
     condition: PointCondition | None  # None: about runs, or about silence
 
-    @property
-    def cooldown_us(self) -> int:
-        """How long after a firing the next one may be, in µs."""
-        return round(self.rule.cooldown_s * 1e6)
+    # Derived, because they are asked for each record.
+    cooldown_us: int = field(init=False)  # how long after a firing the next one may be
+    is_about_runs: bool = field(init=False)  # it has one state for each run, and not for each series
+    needs_running: bool = field(init=False)  # its condition ceases to hold when the run ends
+    is_timed: bool = field(init=False)  # it may fire without a record
 
-    @property
-    def is_about_runs(self) -> bool:
-        """Whether it has one state for each run, and not for each series."""
-        return self.rule.is_about_runs
-
-    @property
-    def needs_running(self) -> bool:
-        """Whether its condition ceases to hold when the run ends."""
-        return isinstance(self.rule.when, NoNews) or (self.condition is not None and self.condition.while_running)
-
-    @property
-    def is_timed(self) -> bool:
-        """Whether it may fire without a record."""
-        return isinstance(self.rule.when, NoNews | RunEnded | RecordMissing)
+    def __post_init__(self) -> None:
+        when = self.rule.when
+        needs_running = isinstance(when, NoNews) or (self.condition is not None and self.condition.while_running)
+        for name, value in (
+            ("cooldown_us", round(self.rule.cooldown_s * 1e6)),
+            ("is_about_runs", self.rule.is_about_runs),
+            ("needs_running", needs_running),
+            ("is_timed", isinstance(when, NoNews | RunEnded | RecordMissing)),
+        ):
+            object.__setattr__(self, name, value)  # it is frozen
 
 
 def compile_rule(

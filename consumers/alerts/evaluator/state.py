@@ -45,6 +45,8 @@ class RunRules(NamedTuple):
     """The rules that concern a run, found again when its facts or the rules change."""
 
     of_run: list[Rule]
+    timed: list[Rule]  # of these, those that may fire without a record
+    has_timed_series: bool  # a rule about its series may
     of_series: dict[str, Rule]  # by id
     alarms: dict[str, list[Rule]]  # of its metrics, by name of the definition
     alarm_texts: dict[str, list[Any]]  # as the facts have them

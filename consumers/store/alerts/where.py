@@ -9,7 +9,7 @@ state, times) is no question of which runs a rule is about: it is the condition 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from consumers.store.search.filter import parse_filter
@@ -36,6 +36,7 @@ class RunValues(NamedTuple):
         return self.facts.get(key.name) or None
 
 
+@lru_cache(maxsize=10_000)  # many rules are about the same runs
 def parse_where(text: str) -> Node:
     """Return the tree of a filter of a rule. Raises FilterError, also for what only a search knows of a run."""
     tree = parse_filter(text)

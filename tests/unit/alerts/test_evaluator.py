@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -346,3 +347,30 @@ def test_what_is_told_is_what_reading_every_point_again_says(values: list[float]
     assert said["high"] == naive(values, beyond)
     assert said["plain"] == naive(values, lambda seen: seen[-1] <= 0)
     assert said["flat"] == naive(values, stalled)
+
+
+def spiked(values: Sequence[float]) -> bool:
+    """Whether the robust z-score of the last value is beyond 3, by the definition (Iglewicz and Hoaglin, 1993)."""
+    numbers = [value for value in values if math.isfinite(value)]
+    if not math.isfinite(values[-1]):
+        return spiked(values[:-1]) if len(values) > 1 else False
+    window = numbers[:-1][-8:]
+    if len(window) < 5:
+        return False
+    middle = statistics.median(window)
+    distances = [abs(value - middle) for value in window]
+    scale = 1.4826 * statistics.median(distances) or 1.2533 * math.fsum(distances) / len(distances)
+    return abs(values[-1] - middle) > 3 * scale
+
+
+@given(
+    st.lists(
+        st.one_of(st.sampled_from([NAN, INF, 0.0, 1.0, 1.0 + 2**-52, 1e300, 5e-324]), st.floats(-20, 20)),
+        min_size=1, max_size=40,
+    ),
+    st.integers(1, 9),
+)  # fmt: skip
+def test_spikes_are_those_of_the_definition(values: list[float], at_once: int) -> None:
+    far = rule({"kind": "spike", "score": 3, "window": 8, "min_points": 5}, series={"name": "loss"})
+
+    assert told(evaluate([far], one_series(values, at_once=at_once))) == naive(values, spiked)
