@@ -1,8 +1,8 @@
 """
 A file tracker, killed before the n-th file-system call of its deletes and renames.
 
-`python -m tests.faults.edit_crashes wandb FOLDER EVERY` tries every n, or every third for EVERY = 3, until there are no
-more steps, each in a new child that dies by SIGKILL. Then the same envelopes are delivered again with the last
+`python -m tests.faults.edit_crashes wandb FOLDER EVERY` tries every n, or every seventh for EVERY = 7, until there
+are no more steps, each in a new child that dies by SIGKILL. Then the same envelopes are delivered again with the last
 checkpoint. In the same call they must leave the same bytes as a process that was never killed; split into other calls,
 the same run. Prints JSON: the number of the last step, and the errors by number of the step.
 """
@@ -86,7 +86,7 @@ def kill_everywhere(kind: str, folder: Path, envelopes: Sequence[Envelope], ever
         try:
             again = deliver(made(kind, place), RUN, envelopes[BEFORE:], state)
             assert (again, files(place)) == (end, files(whole)), "not the same bytes"
-            cut = deliver(made(kind, other), RUN, envelopes[BEFORE:], state, size=1 + number % 7)
+            cut = deliver(made(kind, other), RUN, envelopes[BEFORE:], state, size=1 + number % 6)
             assert files(other).keys() == files(whole).keys(), "other files"
             if not end.get("deleted"):
                 assert_read_back(made(kind, other), RUN, cut, envelopes)

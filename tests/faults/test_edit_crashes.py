@@ -13,7 +13,7 @@ from tests.faults.edit_crashes import KINDS
 from tests.support.client_harness import ROOT
 
 
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_killed_before_any_step_an_edit_takes_effect_once(kind: str, every: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.faults.edit_crashes", kind, str(tmp_path), str(every)]
