@@ -19,9 +19,10 @@ from consumers.store.statements import sql
 PARTS = (
     "alert_mutes", "alert_runs", "alert_series", "alerts",
     "artifacts", "attempts", "code_identities", "console_lines", "deliveries", "deliveries_history",
-    "deliveries_history_rows", "dead_letters", "edits", "logged_model_points", "metric_definitions", "model_versions",
+    "deliveries_history_rows", "edits", "logged_model_points", "metric_definitions", "model_versions",
     "observations", "params", "producers", "run_labels", "run_partitions", "series", "steps", "tags",
 )  # fmt: skip
+OWN = ("runs", "experiments", "dead_letters")  # tables with a statement of their own: how they name a run differs
 _COMMENT = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z))*")
 _WITH = re.compile(r"with\b\s*(recursive\b)?", re.IGNORECASE)
 
@@ -62,11 +63,8 @@ def limited(statement: str) -> str:
     """Return a statement that sees only visible runs. It may be a SELECT, with or without WITH."""
     text = _COMMENT.sub("", statement).rstrip().rstrip(";")
     words = set(re.findall(r"[a-z_]+", text))
-    tables = ["runs", *(one for one in ("experiments", *PARTS) if one in words)]
-    parts = [
-        sql(f"limited_{one}") if one in ("runs", "experiments") else sql("limited_part").replace(":table", one)
-        for one in tables
-    ]
+    tables = ["runs", *(one for one in (*OWN[1:], *PARTS) if one in words)]
+    parts = [sql(f"limited_{one}" if one in OWN else "limited_part").replace(":table", one) for one in tables]
     own = _WITH.match(text)
     if own is None:
         return f"WITH {', '.join(parts)} {text}"

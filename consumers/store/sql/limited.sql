@@ -31,6 +31,12 @@ experiments AS NOT MATERIALIZED (
 -- name: limited_part
 :table AS NOT MATERIALIZED (SELECT p.* FROM :table p WHERE EXISTS (SELECT FROM runs v WHERE v.run_id = p.run_id))
 
+-- name: limited_dead_letters
+-- Keys are bytes that need not be text.
+dead_letters AS NOT MATERIALIZED (
+    SELECT p.* FROM dead_letters p WHERE EXISTS (SELECT FROM runs v WHERE convert_to(v.run_id, 'UTF8') = p.record_key)
+)
+
 -- name: tables_of_runs
 SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attname = 'run_id' AND NOT a.attisdropped

@@ -135,7 +135,7 @@ async def test_each_table_with_rows_of_runs_is_limited(live: Live) -> None:
     finally:
         await database.close()
 
-    assert tables - {*PARTS, "runs"} == set()
+    assert tables == {*PARTS, "runs"}
 
 
 @asynccontextmanager
