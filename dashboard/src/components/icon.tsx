@@ -41,6 +41,7 @@ const PATHS = {
   minus: "M3 8h10",
   play: "M5 3l8 5-8 5z",
   pause: "M5.500 3v10M10.500 3v10",
+  edit: "M3 13l.7-3 6.500-6.500 2.300 2.300L6 12.300zM9 5l2.300 2.300",
   grip: "M6 4h.01M6 8h.01M6 12h.01M10 4h.01M10 8h.01M10 12h.01",
 } as const;
 

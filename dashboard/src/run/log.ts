@@ -1,4 +1,5 @@
 /** The run log, as far as the run's page reads it, and what it means. Pure. */
+import type { AttemptTimes } from "../charts/maths/axes";
 import { count, plural } from "../components/text";
 
 export interface Producer {
@@ -37,6 +38,8 @@ export interface RunLog {
   parameters: Record<string, unknown>;
   tags: Record<string, string>;
   note: string;
+  best: Record<string, number>;
+  truncated: string[];
   environment: Record<string, unknown>;
   completeness: Producer[];
   steps: Record<string, StepLog>;
@@ -46,8 +49,17 @@ export interface RunLog {
 /** The time of a run log, "YYYY-MM-DD HH:MM:SS.ffffff" in UTC, in µs; null stays null. */
 export function logTime(text: string | null): number | null {
   if (!text) return null;
-  const ms = Date.parse(`${text.slice(0, 23).replace(" ", "T")}Z`);
-  return Number.isNaN(ms) ? null : ms * 1000;
+  const [whole, part = ""] = text.split(".");
+  const ms = Date.parse(`${whole!.replace(" ", "T")}Z`);
+  return Number.isNaN(ms) ? null : ms * 1000 + Number(part.padEnd(6, "0").slice(0, 6));
+}
+
+/** When the attempts of a run began and ended, for the axis of process time. */
+export function attemptTimes(log: Pick<RunLog, "steps">): AttemptTimes[] {
+  return (log.steps.main?.attempts ?? []).flatMap((one) => {
+    const began = logTime(one.start_time);
+    return began === null ? [] : [{ began, ended: logTime(one.end_time) }];
+  });
 }
 
 /** Say in one line whether all that the producers sent has arrived. */

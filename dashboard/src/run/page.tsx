@@ -1,21 +1,33 @@
-/** One run: what it is, how it stands, with what it ran, and whether everything arrived. */
-import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+/** One run: what it is, how it stands, its charts, steps, machines, console, files, values, and whether all arrived. */
+import { useEffect, useMemo } from "preact/hooks";
 import { ApiError } from "../api/errors";
+import { useCommands } from "../app/commands";
 import type { PageProps } from "../app/pages";
+import { SeriesStore } from "../charts/data/store";
 import { Problem } from "../components/problem";
-import { Status } from "../components/status";
-import { duration, moment, plural, value } from "../components/text";
-import { runPage } from "../state/address";
-import { now } from "../state/clock";
+import { stored } from "../state/stored";
+import { flag } from "../state/codecs";
+import { Button } from "../components/button";
+import { VIEW, VIEWS } from "./address";
+import type { View } from "./address";
 import { RunCharts } from "./charts";
-import { useRun } from "./data";
+import { Console } from "./console/console";
+import { pathOf, useRun } from "./data";
 import type { RunData } from "./data";
-import { completeness, flatSteps, logTime } from "./log";
+import { Details } from "./details";
+import { Artifacts } from "./files/artifacts";
+import { Steps } from "./gantt";
+import { copyContext, Head } from "./head";
+import { SystemView } from "./heat/system";
 import type { RunLog } from "./log";
+import { copy, Record } from "./record";
+import { Values } from "./values";
 import "../styles/run.css";
 
-const MOST_SHOWN = 400; // values of one kind: the run log has all
+const TITLES: { [One in View]: string } = {
+  overview: "Overview", steps: "Steps", system: "Machines", console: "Console", artifacts: "Artifacts", values: "Values", record: "Record",
+};
+const hasDetails = stored("run.details", flag(innerWidth > 800)); // on a phone the charts come first
 
 export default function RunPage({ params }: PageProps) {
   const runId = params.id ?? "";
@@ -23,8 +35,16 @@ export default function RunPage({ params }: PageProps) {
   useEffect(() => {
     document.title = `${data.log?.name || runId} · tracking-gateway`;
   }, [runId, data.log?.name]);
-  if (data.log) return <Known log={data.log} data={data} key={runId} />;
-  if (data.error instanceof ApiError && data.error.status === 404) return <Unknown runId={runId} />;
+  const isUnknown = !data.log && data.error instanceof ApiError && data.error.status === 404;
+  // Series are asked for together with the run; of a run that was unknown then, again when it has begun.
+  const store = useMemo(() => new SeriesStore(), [runId, isUnknown]);
+  const needsSeries = !isUnknown && (VIEW.value === "overview" || VIEW.value === "system");
+  useEffect(() => {
+    if (needsSeries) store.setRuns([runId]);
+  }, [store, needsSeries]);
+  useEffect(() => () => store.close(), [store]);
+  if (data.log) return <Known log={data.log} data={data} store={store} key={runId} />;
+  if (isUnknown) return <Unknown runId={runId} />;
   return <Problem error={data.error} />;
 }
 
@@ -38,131 +58,49 @@ function Unknown({ runId }: { runId: string }) {
   );
 }
 
-function Known({ log, data }: { log: RunLog; data: RunData }) {
+function Known({ log, data, store }: { log: RunLog; data: RunData; store: SeriesStore }) {
+  const view = VIEW.value;
+  const latest = useMemo(() => ({ log, data }), []);
+  Object.assign(latest, { log, data });
+  useCommands(
+    () => [
+      ...VIEWS.map((one, at) => ({ label: `Run: ${TITLES[one]}`, keys: [String(at + 1)], section: "Run", run: () => (VIEW.value = one) })),
+      { label: "Show or hide parameters and tags", keys: ["d"], section: "Run", run: () => (hasDetails.value = !hasDetails.value) },
+      { label: "Copy the link to this state of the page", keys: ["y"], section: "Run", run: () => void copy(location.href, "The link is copied") },
+      { label: "Copy the run as text, for a chat or a model", keys: ["shift+y"], section: "Run", run: () => void copyContext(latest.log, latest.data) },
+    ],
+    [],
+  );
+  const isOver = log.end_time !== null;
   return (
     <div class="page run">
-      <header id="summary">
-        <div class="run-title">
-          <h1>{log.name || log.run_id}</h1>
-          <Status state={log.state} />
-        </div>
-        {log.message && <p class={`run-message ${log.state}`}>{log.message}</p>}
-        <Facts log={log} />
-        <Complete log={log} />
-        {log.points_dropped && (
-          <p class="quiet dropped">
-            The points of this run were dropped from PostgreSQL by retention at {log.points_dropped.slice(0, 19)} UTC: of each series its count, last, lowest and highest value stay.
-          </p>
-        )}
-        {log.note && <p class="note">{log.note}</p>}
-      </header>
+      <Head log={log} data={data} />
       <Problem error={data.error} />
-      <div class="run-values">
-        <Values title="Parameters" values={log.parameters} />
-        <Values title="Last values" values={data.last} />
-        <Values title="Tags" values={log.tags} />
-      </div>
-      <RunCharts log={log} />
-      <Steps log={log} />
-      {data.console.length > 0 && (
-        <Card title="Console" note="the last lines">
-          <pre class="console">{data.console.join("\n")}</pre>
-        </Card>
+      <nav class="tabs run-tabs" aria-label="Parts of the run">
+        {VIEWS.map((one, at) => (
+          <button type="button" key={one} class="tab" aria-pressed={view === one} title={`${TITLES[one]} (${at + 1})`} onClick={() => (VIEW.value = one)}>{TITLES[one]}</button>
+        ))}
+      </nav>
+      {view === "overview" && (
+        <div class={`run-overview${hasDetails.value ? "" : " alone"}`}>
+          <div class="run-side">
+            <Button kind="bare" icon={hasDetails.value ? "left" : "right"} title={hasDetails.value ? "Hide parameters and tags (d)" : "Show parameters and tags (d)"} onClick={() => (hasDetails.value = !hasDetails.value)}>
+              {hasDetails.value ? "hide" : "parameters, last values, tags, note"}
+            </Button>
+            {hasDetails.value && <Details log={log} data={data} />}
+          </div>
+          <RunCharts log={log} store={store} />
+        </div>
       )}
+      {view === "steps" && <Steps log={log} />}
+      {view === "system" && <SystemView runId={log.run_id} store={store} data={data} />}
+      {view === "console" && <Console runId={log.run_id} data={data} isOver={isOver} />}
+      {view === "artifacts" && <Artifacts runId={log.run_id} data={data} />}
+      {view === "values" && <Values runId={log.run_id} data={data} />}
+      {view === "record" && <Record log={log} data={data} />}
       <p class="quiet">
-        Everything that is known of it: <a href={`/v1/runs/${encodeURIComponent(log.run_id)}/log`}>raw JSON</a>
+        Everything that is known of it: <a href={`${pathOf(log.run_id)}/log`}>raw JSON</a>
       </p>
     </div>
-  );
-}
-
-function Facts({ log }: { log: RunLog }) {
-  const start = logTime(log.start_time);
-  const end = logTime(log.end_time) ?? (log.state === "running" ? now.value * 1000 : null);
-  const run = (id: string): ComponentChildren => id && <a href={runPage(id)}>{id}</a>;
-  const facts: readonly (readonly [name: string, text: ComponentChildren])[] = [
-    ["Run id", <span class="mono">{log.run_id}</span>],
-    ["Experiment", log.experiment_id ? <a href={`/experiments/${encodeURIComponent(log.experiment_id)}`}>{log.experiment}</a> : log.experiment],
-    ["Group", log.group],
-    ["Tag", log.tag === log.experiment ? "" : log.tag],
-    ["Trash", log.lifecycle_stage === "deleted" ? "in the trash: `gateway runs restore` takes it out" : ""],
-    ["Started", start === null ? "" : moment(start)],
-    ["Duration", start === null || end === null ? "" : duration(end - start)],
-    ["Original run", run(log.original_run_id)],
-    ["Parent run", run(log.parent_run_id)],
-  ];
-  return (
-    <dl class="facts">
-      {facts.filter(([, text]) => text !== "").map(([name, text]) => (
-        <div key={name} data-fact={name}>
-          <dt>{name}</dt>
-          <dd>{text}</dd>
-        </div>
-      ))}
-    </dl>
-  );
-}
-
-function Complete({ log }: { log: RunLog }) {
-  if (!log.completeness.length) return <p class="quiet">No record received yet.</p>;
-  const { tone, word, text } = completeness(log.completeness);
-  return <p><span class={`chip ${tone}`}>{word}</span> {text}</p>;
-}
-
-function Values({ title, values }: { title: string; values: Readonly<Record<string, unknown>> }) {
-  const all = Object.entries(values);
-  if (!all.length) return null;
-  return (
-    <Card title={title} note={plural(all.length, "name")}>
-      <table class="plain-table">
-        <tbody>
-          {all.slice(0, MOST_SHOWN).map(([name, one]) => (
-            <tr key={name}>
-              <th scope="row">{name}</th>
-              <td class={typeof one === "number" ? "num" : ""}>{value(one, 6)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Card>
-  );
-}
-
-const STATES: Readonly<Record<string, string>> = { CREATED: "created", PROCESSING: "running", SUCCESS: "finished", FAIL: "failed" };
-
-function Steps({ log }: { log: RunLog }) {
-  const steps = flatSteps(log.steps);
-  if (!steps.length) return null;
-  return (
-    <Card title="Steps" note={plural(steps.length, "step")}>
-      <table class="plain-table steps">
-        <tbody>
-          {steps.slice(0, MOST_SHOWN).map(({ step, depth }) => {
-            const last = step.attempts.at(-1);
-            return (
-              <tr key={step.internal_name}>
-                <td><span class={`step-name depth-${Math.min(depth, 4)}`}>{step.name}</span></td>
-                <td><Status state={STATES[step.status] ?? "created"} /></td>
-                <td>{step.attempts.length > 1 ? plural(step.attempts.length, "attempt") : ""}</td>
-                <td>{last?.duration ?? ""}</td>
-                <td>{step.message || last?.message}</td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </Card>
-  );
-}
-
-function Card({ title, note, children }: { title: string; note: string; children: ComponentChildren }) {
-  return (
-    <section class="card">
-      <div class="card-head">
-        <h2>{title}</h2>
-        <span class="quiet">{note}</span>
-      </div>
-      <div class="scroll">{children}</div>
-    </section>
   );
 }

@@ -3,7 +3,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { extent, symlogThreshold, type Extent, type ScaleKind } from "../maths/scales";
 import type { XAxis } from "../maths/axes";
-import { readingsAt, xSpan, type Line, type Reading } from "./line";
+import { readingsAt, xOfTime, xSpan, type Line, type Reading } from "./line";
 import { paint } from "./paint";
 import { plotOptions, type ChartColours, type Ticks } from "./plot_options";
 import { projection, type AxisView } from "./projection";
@@ -20,6 +20,8 @@ export interface ChartView {
   clip: boolean;
   zoomX: Range | null;
   zoomY: Range | null;
+  /** A time to mark, µs; 0 or left out: none. */
+  mark?: number;
   colours: ChartColours;
 }
 
@@ -38,6 +40,7 @@ export interface ChartEvents {
   onRead?(text: string): void;
 }
 
+const DRAG_PX = 4; // a pointer that moved further between press and release has dragged
 const CLOSE_PX = 40; // a line this near to the cursor (y) is the one that is meant
 const REACH = 0.05; // of the width: lines that end further from the cursor have no value there
 
@@ -55,6 +58,7 @@ export class Chart {
   private tooltip: Tooltip | null = null;
   private highlighted: string | null = null;
   private reading: Reading | null = null;
+  private closest: Reading | null = null; // of the lines at the pointer's x, however far away: what a click means
   private axes: { x: AxisView; y: AxisView } | null = null;
   private isSeen = true;
   private readonly sizes = new ResizeObserver(() => this.resize());
@@ -187,7 +191,17 @@ export class Chart {
     });
     this.plot = new uPlot(options, [[0, 1], [null, null]], this.host);
     this.tooltip = new Tooltip(this.plot.over);
-    this.plot.over.addEventListener("click", () => this.pick());
+    this.listenForClicks(this.plot.over);
+  }
+
+  /** A click picks the closest point; the end of a drag, which is a zoom, picks none. */
+  private listenForClicks(over: HTMLElement): void {
+    let from = { x: 0, y: 0 };
+    over.addEventListener("pointerdown", ({ clientX, clientY }) => (from = { x: clientX, y: clientY }));
+    over.addEventListener("click", ({ clientX, clientY }) => {
+      const isDrag = Math.hypot(clientX - from.x, clientY - from.y) > DRAG_PX;
+      if (!isDrag && this.closest) this.events.onPick?.(this.closest);
+    });
   }
 
   private resize(): void {
@@ -209,6 +223,7 @@ export class Chart {
       ...this.axes,
       ratio: uPlot.pxRatio,
       highlighted: this.highlighted,
+      mark: view.mark ? (view.xAxis === "time" ? view.mark / 1e6 : xOfTime(this.lines, view.mark)) : null,
       markColour: view.colours.mark,
     });
   }
@@ -227,6 +242,7 @@ export class Chart {
   private cursor(plot: uPlot): void {
     const { left = -10, top = -10, event } = plot.cursor;
     if (left < 0 || !event || !this.view || !this.axes) {
+      this.closest = null;
       this.tooltip?.hide(); // another chart has the pointer: only the line of the cursor is here
       if (this.reading) this.point(null);
       return;
@@ -235,9 +251,11 @@ export class Chart {
     const readings = readingsAt(this.lines, x, (this.axes.x.max - this.axes.x.min) * REACH);
     const toY = projection({ ...this.axes.y, start: plot.over.clientHeight, end: 0 });
     const distance = (one: Reading) => Math.abs(toY(one.value) - top);
-    let nearest: Reading | null = null;
-    for (const one of readings) if (distance(one) <= CLOSE_PX && (!nearest || distance(one) < distance(nearest))) nearest = one;
-    if (readings.length) this.tooltip?.show(tooltipContent(this.view.xAxis, nearest?.x ?? x, readings, nearest), left, top);
+    let closest: Reading | null = null;
+    for (const one of readings) if (!closest || distance(one) < distance(closest)) closest = one;
+    this.closest = closest;
+    const nearest = closest && distance(closest) <= CLOSE_PX ? closest : null;
+    if (closest) this.tooltip?.show(tooltipContent(this.view.xAxis, closest.x, readings, nearest), left, top);
     else this.tooltip?.hide();
     this.point(nearest);
   }

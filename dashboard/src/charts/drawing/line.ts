@@ -71,6 +71,18 @@ export function xSpan(lines: readonly Line[], { positive = false } = {}): [numbe
   return low > high ? null : [low, high];
 }
 
+/** x of the point whose time is nearest to `time` (µs); null where no line has times. */
+export function xOfTime(lines: readonly Line[], time: number): number | null {
+  let [best, distance] = [null as number | null, Infinity];
+  for (const { xs, times, isSuperseded } of lines) {
+    if (!times?.length || isSuperseded) continue;
+    const at = nearest(times, time);
+    const away = Math.abs(times[at]! - time);
+    if (away < distance) [best, distance] = [xs[at]!, away];
+  }
+  return best;
+}
+
 /** A point under the cursor. */
 export interface Reading {
   line: Line;

@@ -9,6 +9,8 @@ export interface Scene {
   ratio: number;
   /** Owner whose lines stand out; the others step back. */
   highlighted: string | null;
+  /** x of a line from top to bottom, or null. */
+  mark: number | null;
   markColour: string;
 }
 
@@ -46,6 +48,10 @@ export function paint(ctx: CanvasRenderingContext2D, lines: readonly Line[], sce
   ctx.setLineDash([]);
   ctx.globalAlpha = 1;
   for (const line of lines) paintMarks(ctx, line, toX, scene);
+  if (scene.mark !== null) {
+    ctx.fillStyle = scene.markColour;
+    ctx.fillRect(toX(scene.mark) - scene.ratio / 2, y.end, scene.ratio, y.start - y.end);
+  }
   ctx.restore();
 }
 

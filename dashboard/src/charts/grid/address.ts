@@ -1,7 +1,7 @@
 // What the address says about the charts of a page: one place for all pages that have charts.
 import { computed } from "@preact/signals";
 import { change, field } from "../../state/address";
-import { choice, flag, json, list, text } from "../../state/codecs";
+import { choice, flag, json, list, number, text } from "../../state/codecs";
 import type { BandKind, Centre } from "../maths/bands";
 import type { ScaleKind } from "../maths/scales";
 import { isOverrides, range, smoothing, xAxis, type ChartSettings, type Override } from "./settings";
@@ -21,6 +21,8 @@ export const FILTER = field("panels", text());
 export const PINNED = field("pinned", list());
 export const ORDER = field("order", list());
 export const FOLDED = field("folded", list());
+/** A time that each chart marks, µs; 0: none. */
+export const MARK = field("mark", number(0));
 /** The panel that fills the screen. */
 export const FULL = field("full", text());
 

@@ -96,8 +96,8 @@ export function ChartCard(props: CardProps) {
       mark(host.current, made);
       return made;
     };
-    chart.current?.show(source, viewOf(settings));
-  }, [panel, store, theme, JSON.stringify([settings, names, runs, groupBy, props.window])]);
+    chart.current?.show(source, { ...viewOf(settings), mark: address.MARK.value });
+  }, [panel, store, theme, address.MARK.value, JSON.stringify([settings, names, runs, groupBy, props.window])]);
   useSignalEffect(() => chart.current?.highlight(hovered.value));
 
   const { outside, hidden } = left.value;
