@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
@@ -36,7 +38,9 @@ def register(app: typer.Typer) -> None:
 
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
-    Check settings, Java, Kafka's jars, PostgreSQL's programs, ports and every address. Exit code 1: there is a problem.
+    Check settings, Java, Kafka's jars, PostgreSQL's programs, pages, tokens, ports and every address.
+
+    Exit code 1: there is a problem.
 
     Examples: `gateway doctor`, `gateway doctor --json`
     """
@@ -49,7 +53,7 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     else:
         shown, checks = (
             masked(settings),
-            [Check("settings", True, "all names are known"), *_software(), *_addresses(settings)],
+            [Check("settings", True, "all names are known"), *_software(), _tokens(settings), *_addresses(settings)],
         )
     ok = all(check.ok for check in checks)
     if as_json:
@@ -81,7 +85,24 @@ def _software() -> list[Check]:
         _check("java", lambda: "{0.path} (Java {0.major}, from {0.source})".format(find_java())),
         _check("kafka jars", _jars),
         _check("postgresql", lambda: str(binaries())),
+        _check("dashboard", _pages),
     ]
+
+
+def _pages() -> str:
+    """Look at the files of the package, which an installation builds: the API is not imported here."""
+    found = find_spec("consumers")
+    folders = [] if found is None else found.submodule_search_locations or []
+    if any(Path(folder, "live", "dashboard", "static", "index.html").is_file() for folder in folders):
+        return "its pages are installed"
+    return "no pages: installed with SKIP_UI=1; install again without it to have them"
+
+
+def _tokens(settings: Settings) -> Check:
+    from schemas.runtime.access.tokens import read_tokens
+
+    path = settings.tokens_path
+    return _check("tokens", lambda: f"{len(read_tokens(path))} in {path}")
 
 
 def _jars() -> str:

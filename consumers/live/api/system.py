@@ -32,8 +32,11 @@ async def healthz(request: Request) -> JSONResponse:
 
 
 async def status(request: Request) -> Response:
-    """Report how far each consumer is, how many records are parked, and the state of each tracker."""
-    return json_response(await connections_of(request).status())
+    """Report how far each consumer is, how many records are parked, the state of each tracker, and what is wrong."""
+    found = await connections_of(request).status()
+    if problem := request.app.state.access.credentials.tokens.problem:
+        found = found.model_copy(update={"problems": [*found.problems, problem]})
+    return json_response(found)
 
 
 async def run_log_schema() -> dict[str, Any]:

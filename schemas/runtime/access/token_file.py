@@ -34,7 +34,13 @@ class TokenFile:
         self._state = _state(path)
         self._tokens: Mapping[str, Token] = read_tokens(path)
         self._looked = clock()
-        self.problem = ""  # why the last change of the file is not in force
+        self._problem = ""
+
+    @property
+    def problem(self) -> str:
+        """Why the last change of the file is not in force; "" if it is."""
+        self._current()
+        return self._problem
 
     @property
     def has_any(self) -> bool:
@@ -78,13 +84,14 @@ class TokenFile:
             return
         try:
             self._tokens, self._state = read_tokens(self._path), state
-            if self.problem:
+            if self._problem:
                 log.warning("tokens_file %s is in force again", self._path)
-            self.problem = ""
+            self._problem = ""
         except BadSettings as error:
-            if str(error) != self.problem:  # each look sees the file again: it may be mended without a new time
-                self.problem = str(error)
-                log.error("%s; the tokens from before stay in force", error)
+            problem = f"{error}; the tokens from before stay in force"
+            if problem != self._problem:  # each look sees the file again: it may be mended without a new time
+                self._problem = problem
+                log.error("%s", problem)
 
 
 def _shared_identity() -> Identity:

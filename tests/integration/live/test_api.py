@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from consumers.live.stream.positions import parse_positions
 from schemas.wire import encode
-from tests.support.live_server import Live, fold, serving, settings_for, training
+from tests.support.live_server import Live, fold, serving, settings_for, training, until
 from tests.support.log_author import Author, write_records
 from tests.support.tcp_proxy import proxy_to
 
@@ -128,7 +128,19 @@ async def test_status_says_how_far_the_materialiser_is(live: Live) -> None:
 
     assert sum(one["offset"] for one in status["lag"]) == 4
     assert sum(one["lag"] for one in status["lag"]) == 1
-    assert (status["dead_letters"], status["deliveries"]) == (0, [])
+    assert (status["dead_letters"], status["deliveries"], status["problems"]) == (0, [], [])
+
+
+async def test_status_names_a_file_of_tokens_that_is_damaged(live: Live) -> None:
+    path = live.settings.tokens_path
+    path.write_text("{")
+    path.chmod(0o600)
+
+    async def is_named() -> bool:
+        problems = (await live.json("/v1/status"))["problems"]
+        return any(f"{path} is damaged" in one and "stay in force" in one for one in problems)
+
+    await until(is_named, "the status names the file")
 
 
 async def test_status_counts_parked_records_and_names_the_newest(live: Live) -> None:

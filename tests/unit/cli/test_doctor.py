@@ -29,6 +29,18 @@ def test_doctor_names_an_unknown_setting_and_continues(home: Path, monkeypatch: 
     assert checks["java"]["ok"]
 
 
+def test_doctor_looks_at_the_file_of_tokens_and_at_the_pages(home: Path) -> None:
+    home.mkdir(parents=True)
+    (home / "tokens.json").write_text("{")
+    (home / "tokens.json").chmod(0o600)
+    result = run(main.app, ["doctor", "--json", "--home", str(home)])
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+
+    assert (result.exit_code, checks["tokens"]["ok"]) == (1, False)
+    assert "damaged" in checks["tokens"]["detail"]
+    assert (checks["dashboard"]["ok"], "pages" in checks["dashboard"]["detail"]) == (True, True)
+
+
 @pytest.mark.parametrize(
     "password", ["hunter2", "hun ter2", "hun#ter2", "hun/ter2", "hun?ter2", "hun[ter2", "h:un@ter2"]
 )
