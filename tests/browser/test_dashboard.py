@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import pytest
@@ -15,7 +12,7 @@ from schemas import events as ev
 from schemas.values import FloatValue, StringValue
 from schemas.wire import Envelope
 from tests.browser.conftest import Browser, open_browser
-from tests.support.live_server import Live, fold, serving, training
+from tests.support.live_server import Live, fold, folding, serving, training
 from tests.support.log_author import Author, write
 
 TOMORROW = time.time_ns() // 1_000 + 86_400_000_000  # µs; a run that began long ago and is silent shows as lost
@@ -44,22 +41,6 @@ async def heads(browser: Browser) -> list[str]:
 
 async def shown(browser: Browser) -> list[str]:
     return list(await rows(browser).evaluate_all("(all) => all.map((one) => one.dataset.run)"))
-
-
-@asynccontextmanager
-async def folding(live: Live) -> AsyncIterator[None]:
-    """Fold what comes, as a materialiser does."""
-
-    async def fold_on() -> None:
-        while True:
-            await fold(live.settings)
-
-    task = asyncio.create_task(fold_on())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def sweep(count: int) -> list[Envelope]:
@@ -295,7 +276,7 @@ async def test_a_view_is_saved_for_everybody(live: Live, browser: Browser) -> No
     await page.get_by_role("button", name="Views").click()
     await page.get_by_role("menuitem", name="Save this view").click()
     await page.get_by_label("Name").fill("by rate")
-    async with folding(live):  # the API answers when the view has its version
+    async with folding(live.settings):  # the API answers when the view has its version
         await page.get_by_role("button", name="Save", exact=True).click()
         await expect(page.get_by_role("status").filter(has_text="View by rate saved")).to_be_visible()
 
@@ -310,7 +291,7 @@ async def test_a_view_is_saved_for_everybody(live: Live, browser: Browser) -> No
 async def test_rules_of_alerts_are_read_and_switched_off(live: Live, browser: Browser) -> None:
     page = browser.page
     body = {"series": {"regex": "loss$"}, "when": {"kind": "nan"}}
-    async with folding(live):
+    async with folding(live.settings):
         saved = await live.http.put("/v1/alert-rules/nan", json={"name": "Loss is not a number", "body": body})
         assert saved.status_code == 200, saved.text
         await page.goto(f"{live.url}/alerts")

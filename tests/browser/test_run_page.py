@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from array import array
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ from playwright.async_api import Locator, expect
 from schemas import events as ev
 from schemas.wire import Envelope
 from tests.browser.conftest import Browser, open_browser
-from tests.support.live_server import Live, fold, serving, settings_for, until
+from tests.support.live_server import Live, folding, serving, settings_for, until
 from tests.support.log_author import Author
 from tests.support.whole_run import FILES, STEPS, whole_run
 
@@ -40,22 +38,6 @@ def chart(browser: Browser, panel: str) -> Locator:
 
 def part(browser: Browser, name: str) -> Locator:
     return browser.page.get_by_role("region", name=name, exact=True)
-
-
-@asynccontextmanager
-async def folding(live: Live) -> AsyncIterator[None]:
-    """Fold what comes, as a materialiser does."""
-
-    async def fold_on() -> None:
-        while True:
-            await fold(live.settings)
-
-    task = asyncio.create_task(fold_on())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_the_charts_grow_while_the_run_goes_on_and_a_million_points_hide_no_spike(
@@ -178,7 +160,7 @@ async def test_steps_and_what_later_attempts_replaced(live: Live, browser: Brows
 async def test_what_is_changed_is_in_the_log_and_shown(live: Live, browser: Browser, tmp_path: Path) -> None:
     page = browser.page
     await live.publish(whole_run("whole", tmp_path / "store", time=NOW))
-    async with folding(live):
+    async with folding(live.settings):
         await page.goto(f"{live.url}/runs/whole")
         tags = part(browser, "Tags")
         await tags.get_by_role("button", name="Add a tag").click()

@@ -15,11 +15,12 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from gateway.local.command import Command
+from gateway.local.supervision.process import spawn
 from tests.support import services, side_packages
 from tests.support.delivery_process import delivery
 from tests.support.dialect_stack import dialect_stack
@@ -65,6 +66,9 @@ class UpgradedServer(MlflowServer):
     def command(self, folder: Path, port: int) -> Command:
         found = super().command(folder, port)
         return found._replace(env={**found.env, "PYTHONPATH": str(self._older) if self.is_old else ""})
+
+    def begin(self, command: Command, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return spawn(command, log)
 
     def version(self) -> str:
         """Return the version of the tables."""

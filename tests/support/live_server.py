@@ -126,6 +126,29 @@ async def fold(settings: Settings) -> None:
         await db.close()
 
 
+@asynccontextmanager
+async def folding(settings: Settings) -> AsyncIterator[None]:
+    """Fold the log as it grows, as the materialiser does, until the block ends. In the block nobody else may fold."""
+    database = await open_database(settings.postgres.get_secret_value())
+    reader = LogReader(settings.kafka, settings.topic)
+    await reader.open()
+    worker = Worker(database, settings.topic)
+    await reader.assign(await worker.assign(list(await reader.end_offsets())))
+
+    async def fold_on() -> None:
+        while True:
+            await worker.apply(await reader.fetch(timeout_ms=200, max_records=500))
+
+    task = asyncio.create_task(fold_on())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        await reader.close()
+        await database.close()
+
+
 async def _answers(live: Live, status: int | None) -> bool:
     try:
         answer = await live.get("/healthz")

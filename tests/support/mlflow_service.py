@@ -1,18 +1,26 @@
-"""A real MLflow server for tests, with its own SQLite database and folder; tests stop it and start it again."""
+"""
+A real MLflow server for tests, with its own SQLite database and folder; tests stop it and start it again.
+
+It runs the command of the stack in a fork of a process that has imported MLflow's server (python_process.py): that
+takes 3 s of a core, and the tests start dozens of servers. The tests of the stack start it as the stack does.
+"""
 
 from __future__ import annotations
 
 import http.client
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from gateway.local.command import Command
 from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import mlflow_server
 from gateway.local.supervision.process import end, spawn, wait_until
+from tests.support.python_process import PythonProcess
 from tests.support.server_data import fill_mlflow, keep_mlflow
 
 START_TIMEOUT_S = 150
@@ -24,7 +32,7 @@ class MlflowServer:
     def __init__(self, folder: Path) -> None:
         (self._port,) = free_ports(1)
         self._folder = folder
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Any = None  # a Popen, or a PythonProcess, which has its methods
         self.url = f"http://{HOST}:{self._port}"
 
     @property
@@ -41,12 +49,18 @@ class MlflowServer:
         """Start it on what its folder holds, and wait until it serves."""
         command = self.command(self._folder, self._port)
         with (self._folder / "mlflow.log").open("ab") as log:
-            self._child = spawn(command, log)
+            self._child = self.begin(command, log)
         ready = wait_until(self.serves, self._child, START_TIMEOUT_S)
         assert ready, (self._folder / "mlflow.log").read_text()
 
     def command(self, folder: Path, port: int) -> Command:
         return mlflow_server.prepare(folder, port=port)
+
+    def begin(self, command: Command, log: IO[bytes]) -> subprocess.Popen[bytes] | PythonProcess:
+        """Start the process."""
+        module = command.argv.index("-m")  # before it are options for the interpreter, which a fork has already
+        argv = [sys.executable, *command.argv[module:]]
+        return PythonProcess(argv, env=os.environ | command.env, stdout=log, stderr=log, cwd=command.folder)
 
     def serves(self) -> bool:
         return mlflow_server.serves(HOST, self._port)
@@ -104,6 +118,9 @@ class AuthenticatedServer(MlflowServer):
         server = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--app-name", "basic-auth", "--host", HOST]
         server += ["--port", str(port), "--workers", "1", "--backend-store-uri", "sqlite:///mlflow.db"]
         return Command([*server, "--artifacts-destination", "./artifacts"], variables, folder=folder)
+
+    def begin(self, command: Command, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return spawn(command, log)
 
     def serves(self) -> bool:
         connection = http.client.HTTPConnection(HOST, self._port, timeout=5)

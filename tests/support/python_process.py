@@ -23,6 +23,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from gateway.local.servers import mlflow_server
+
 SERVER = Path(__file__).with_name("fork_server.py")
 ROOT = Path(__file__).parents[2]
 NUMBER = struct.Struct("<i")  # a pid, then an exit status, on the pipe of each process
@@ -35,6 +37,7 @@ IMPORTS = {
     "wandb": "consumers.trackers.wandb.tracker",
     "consumers.live": "consumers.live.app",
     "gateway.server": "gateway.server.serve",
+    mlflow_server.APPLICATION: mlflow_server.APPLICATION.partition(":")[0],
 }
 
 

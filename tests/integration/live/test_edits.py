@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,15 +14,11 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from consumers.log.reader import LogReader
-from consumers.materialiser.worker import Worker
-from consumers.store.pool import open_database
 from gateway.cli import main
 from schemas import events as ev
-from schemas.runtime.settings import Settings
 from schemas.subjects import Subject
 from schemas.wire import ProducerId, RegistryEnvelope
-from tests.support.live_server import Live, serving, settings_for, training
+from tests.support.live_server import Live, folding, serving, settings_for, training
 from tests.support.log_author import START, Author
 
 BODY = {"zeta": [1, 2.5, None, True, "é"], "alpha": {"deep": {"er": []}}}
@@ -63,29 +58,6 @@ REFUSALS: list[tuple[str, str, Any, int, str]] = [
     ("POST", "/v1/runs/a/edits", {"note": "\x00"}, 422, "U+0000"),
     ("POST", "/v1/runs/a/edits", {"params": {"x": {"y": "\x00"}}}, 422, "U+0000"),
 ]
-
-
-@asynccontextmanager
-async def folding(settings: Settings) -> AsyncIterator[None]:
-    """Fold the log as it grows, as the materialiser does."""
-    database = await open_database(settings.postgres.get_secret_value())
-    reader = LogReader(settings.kafka, settings.topic)
-    await reader.open()
-    worker = Worker(database, settings.topic)
-    await reader.assign(await worker.assign(list(await reader.end_offsets())))
-
-    async def fold() -> None:
-        while True:
-            await worker.apply(await reader.fetch(timeout_ms=200, max_records=500))
-
-    task = asyncio.create_task(fold())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        await reader.close()
-        await database.close()
 
 
 @pytest.fixture

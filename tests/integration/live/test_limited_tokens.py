@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from schemas import events as ev
 from schemas.runtime.access.tokens import create_token
 from schemas.subjects import Subject
 from schemas.wire import Envelope, ProducerId, RegistryEnvelope, encode
-from tests.support.live_server import Live, fold, serving, settings_for, stream, training, until
+from tests.support.live_server import Live, folding, serving, settings_for, stream, training, until
 from tests.support.log_author import START, Author
 
 MINE, OTHER = "digits run", "verses run"
@@ -149,16 +148,9 @@ async def running(app: FastAPI, live: Live) -> AsyncIterator[httpx.AsyncClient]:
         async def is_connected() -> bool:
             return not app.state.writer.problem
 
-        async def keep_folding() -> None:
-            while True:
-                await fold(live.settings)
-
         await until(is_connected, "the log is reached")
-        folding = asyncio.create_task(keep_folding())
-        yield http
-        folding.cancel()
-        with suppress(asyncio.CancelledError):
-            await folding
+        async with folding(live.settings):
+            yield http
 
 
 def body_of(envelopes: list[Envelope]) -> dict[str, Any]:
