@@ -10,8 +10,10 @@ import socket
 import time
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from consumers.live.api.connections import Connections
+from consumers.live.api.streams.sending import TRANSPORT
 from consumers.live.app import create_app
 from consumers.telemetry.metrics import LiveMetrics, MetricsRegistry
 from schemas.runtime import listener
@@ -26,6 +28,15 @@ WARN_AFTER_S = 1.0  # before a missing service is logged: most starts take less
 BACKLOG = 1_024
 
 log = logging.getLogger("consumers.live")
+
+
+class Protocol(H11Protocol):
+    """HTTP whose requests know their connection: a stream that nobody reads is ended there."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Pass the connection on, in the state that each request gets."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, TRANSPORT: transport}
 
 
 class Server(uvicorn.Server):
@@ -44,7 +55,7 @@ class Server(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
-                http="h11",  # not "auto": whether httptools is installed depends on other packages
+                http=Protocol,
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
             )
         )

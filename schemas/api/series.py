@@ -136,3 +136,29 @@ class HistogramsOfSeries(BaseModel):
     counts: list[list[float | str]]
     exact: bool = Field(description="true: these are all of them")
     total: int
+
+
+class SeriesRow(BaseModel):
+    """New points of a series, in the order of the log."""
+
+    run_id: str
+    series: str = Field(description="written name")
+    name: str
+    step_name: str
+    labels: dict[str, str]
+    attempt: int
+    partition: int
+    offset: int = Field(description="of the last record in it: an answer whose as_of is above it has these points")
+    count: int = Field(description="points that were recorded")
+    first_offset: int | None = Field(default=None, description="of the first record, where several are coalesced")
+    left_out: int | None = Field(default=None, description="points that are not in columns, where some are left out")
+    columns: ChartColumns
+
+
+class SeriesDeltas(BaseModel):
+    """Points folded after some offsets."""
+
+    as_of: str = Field(description=AS_OF)
+    series: list[SeriesRow]
+    too_old: bool = Field(description="true: the log cannot say; read the series again")
+    reason: str = Field(description="why it cannot")

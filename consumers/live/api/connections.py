@@ -14,10 +14,13 @@ from typing import Any
 
 from fastapi import Request
 
-from consumers.live.api.fold_progress import Folded, FoldProgress, Producer
+from consumers.live.api.errors import Failure
+from consumers.live.api.fold_progress import MAX_WAIT_S, Folded, FoldProgress, Producer, missing_records
 from consumers.live.api.shared import Shared
 from consumers.live.api.status import Sources, read_status
 from consumers.live.edits.appender import Appender
+from consumers.live.feeds.alerts import AlertChanges
+from consumers.live.feeds.changes import Changes
 from consumers.live.stream.subscribers import Subscribers
 from consumers.live.stream.tail import Tail
 from consumers.log.reader import shorter_log
@@ -61,6 +64,8 @@ class Connections:
         self.topic = settings.topic
         self.artifacts = settings.artifacts  # URL of the artifact store
         self.progress = FoldProgress(self.folded)
+        self.changes = Changes(self.tail, self.subscribers.catch_ups, self._until_folded)
+        self.alerts = AlertChanges(self.store)
         self._lost_after_s = settings.lost_after_s
         self.trackers = settings.trackers
         self.tracker_urls = {"mlflow": settings.mlflow_url, "wandb-live": settings.wandb_url}
@@ -95,6 +100,8 @@ class Connections:
         """End every stream, so that a server that waits for its connections can stop."""
         self.closing = True
         self.subscribers.close()
+        self.changes.close()
+        self.alerts.close()
         self.progress.close()
 
     def store(self) -> StoreReader:
@@ -102,6 +109,11 @@ class Connections:
         if self._reader is None:
             raise StoreUnavailable(self._problem)
         return self._reader
+
+    async def names_matching(self, regex: str, names: Sequence[str]) -> set[str]:
+        """Return which written names a regular expression matches. Raises BadRegex and StoreUnavailable."""
+        async with self.store().snapshot() as now:
+            return await now.series_charts.names_matching(regex, names)
 
     async def missing(self) -> dict[str, str]:
         """Return the services that cannot be used now, by name, with the reason."""
@@ -117,6 +129,17 @@ class Connections:
             received = await now.received([one for one in asked if len(one) == 2])
             decided = await now.registry.decisions(requests)
             return Folded(await now.offsets(CONSUMER, self.topic), received, requests | decided)
+
+    async def _until_folded(self, positions: Mapping[int, int]) -> None:
+        """Return once everything below these offsets is folded, however long that takes. Raises StoreUnavailable."""
+        is_there = False
+        while not is_there:
+            try:
+                is_there, _ = await self.progress.wait_until(
+                    lambda now: not missing_records(positions, now.offsets), MAX_WAIT_S
+                )
+            except Failure:  # too many wait
+                await asyncio.sleep(REOPEN_AFTER_S)
 
     async def _offsets(self) -> dict[int, int]:
         if self._database is None:

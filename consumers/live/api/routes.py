@@ -35,6 +35,7 @@ from consumers.live.api.run_labels import LabelValuesList, run_labels
 from consumers.live.api.runs import history, points, points_sample, progress, run_log, runs, series
 from consumers.live.api.saved.routes import add_routes as add_saved_routes
 from consumers.live.api.stream import stream
+from consumers.live.api.streams.routes import add_routes as add_stream_routes
 from consumers.live.api.system import healthz, run_log_schema, status
 from consumers.live.api.tables.routes import add_routes as add_table_routes
 from consumers.live.edits.routes import add_routes as add_edit_routes
@@ -111,6 +112,7 @@ def routes() -> APIRouter:
     add_alerts(router)
     add_chart_routes(router)
     router.add_api_route("/v1/stream", stream)
+    add_stream_routes(router)
     router.add_api_route("/v1/status", status, response_model=Status)
     router.add_api_route("/v1/schemas/run-log", run_log_schema)
     return router

@@ -8,24 +8,23 @@ from there on exactly once. Without either it starts at the end of the log. Orde
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Literal
 
 from fastapi import Header, Query, Request
-from fastapi.responses import StreamingResponse
 
 from consumers.live.api.access.limited import Visible
 from consumers.live.api.connections import Connections, connections_of
 from consumers.live.api.errors import Failure, bad_parameter
+from consumers.live.api.streams.opening import refuse_full
+from consumers.live.api.streams.sending import STALLED_S, EventStream
+from consumers.live.feeds.reader import HEARTBEAT_S, RETRY_MS
 from consumers.live.stream.catch_up import catch_up
 from consumers.live.stream.messages import HEARTBEAT, Detail, frame, frames, mark
 from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_positions
-from consumers.live.stream.subscribers import MAX_SUBSCRIBERS, Subscriber
+from consumers.live.stream.subscribers import Subscriber
 from schemas.errors import LogDamaged, LogGap, LogUnavailable, StoreUnavailable
-
-HEARTBEAT_S = 5.0  # a page that hears nothing for 15 s says so (dashboard/src/api/stream.ts)
-RETRY_MS = 1_000  # how long a browser waits before it reconnects
 
 
 async def stream(
@@ -34,7 +33,7 @@ async def stream(
     since: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
     points: Literal["all", "last"] = "all",
     last_event_id: Annotated[str | None, Header()] = None,
-) -> StreamingResponse:
+) -> EventStream:
     """
     Follow the log: all runs, or one (`run`), from `since` (partition:offset[,partition:offset...]) or from now.
 
@@ -42,20 +41,19 @@ async def stream(
     `points=last` keeps only the last point of each series in an event.
     """
     connections = connections_of(request)
-    if connections.subscribers.is_full:
-        raise Failure(503, f"{MAX_SUBSCRIBERS} streams are open already", "close some", retry_after_s=10)
+    refuse_full(connections.subscribers)
     positions = await _start(connections, last_event_id or since, "Last-Event-ID" if last_event_id else "since")
     reads_all = since is None or positions.keys() >= connections.tail.positions.keys()
     if reads_all and (new := connections.tail.positions.keys() - positions.keys()):  # added since a browser's last id
         first = (await connections.bounds.ask()).first
         positions.update({partition: first[partition] for partition in new})
-    return StreamingResponse(
-        _frames(
-            connections, Subscriber(run, frozenset(positions), reads_all=reads_all), positions, points, Visible(request)
-        ),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    subscriber = Subscriber(run, frozenset(positions), reads_all=reads_all)
+
+    def stalled() -> None:
+        connections.subscribers.overruns += subscriber.state == "open"
+
+    frames = _frames(connections, subscriber, positions, points, Visible(request))
+    return EventStream(frames, stalled, stalled_s=STALLED_S)
 
 
 async def _start(connections: Connections, text: str | None, parameter: str) -> dict[int, int]:
@@ -94,7 +92,7 @@ def _refuse_outside(
 
 async def _frames(
     connections: Connections, subscriber: Subscriber, positions: dict[int, int], detail: Detail, visible: Visible
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     if not connections.subscribers.enter(subscriber):
         return  # others were faster; the browser asks again, and gets the error then
     try:
@@ -123,3 +121,4 @@ async def _frames(
         return  # the status is sent already; the browser reconnects from its last position and gets the error then
     finally:
         connections.subscribers.remove(subscriber)
+        connections.subscribers.leave(subscriber)

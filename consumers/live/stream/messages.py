@@ -13,10 +13,12 @@ from typing import Any, Literal
 import orjson
 
 from consumers.live.stream.positions import write_positions
+from consumers.log.record import Record
 from schemas.columns import dump_floats
+from schemas.errors import BadRecord
 from schemas.events import Metrics, Series, SystemMetrics
 from schemas.names import series_name
-from schemas.wire import Envelope
+from schemas.wire import Envelope, decode_run
 
 Detail = Literal["all", "last"]
 
@@ -45,7 +47,7 @@ _BRIEF_KINDS = frozenset(
 class Message:
     """One event with its position in the log."""
 
-    __slots__ = ("_texts", "envelope", "offset", "partition", "run_id", "size")
+    __slots__ = ("_names", "_texts", "envelope", "made", "offset", "partition", "run_id", "size")
 
     def __init__(self, envelope: Envelope, partition: int, offset: int, size: int) -> None:
         self.envelope = envelope
@@ -53,7 +55,18 @@ class Message:
         self.partition = partition
         self.offset = offset
         self.size = size  # bytes of the record's value; a queue counts these
+        self.made: dict[int, Any] = {}  # by series, what readers of series share (consumers/live/feeds/rows.py)
+        self._names: list[str] | None = None
         self._texts: dict[Detail, bytes] = {}
+
+    @property
+    def series_names(self) -> list[str]:
+        """The written names of the series of its points."""
+        if self._names is None:
+            event, self._names = self.envelope.event, []
+            if isinstance(event, Metrics | SystemMetrics):
+                self._names = [series_name(one.name, one.labels, event.step_name) for one in event.series]
+        return self._names
 
     def text(self, detail: Detail) -> bytes:
         """Return the event as JSON on one line. "last" keeps only the newest point of each series."""
@@ -128,3 +141,20 @@ def _series(series: Series, step_name: str, detail: Detail) -> dict[str, Any]:
         "count": count,
         "points": points,
     }
+
+
+def key_text(record: Record) -> str | None:
+    """Return the record's key, the run id of an event; None when it is not text."""
+    try:
+        return record.key.decode() if record.key else None
+    except UnicodeDecodeError:
+        return None
+
+
+def to_message(record: Record) -> Message | None:
+    """Return the event of a record, None for a record that is not an event."""
+    try:
+        envelope = decode_run(record.key, record.value, record.headers)
+    except BadRecord:
+        return None
+    return Message(envelope, record.partition, record.offset, len(record.value or b""))

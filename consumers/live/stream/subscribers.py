@@ -1,5 +1,5 @@
 """
-Subscribers to the tail of the log, and the end of those that are too slow.
+Who is offered what the tail publishes, by run. A queue for each stream of events, and the end of slow ones.
 
 Publishing never waits, and memory never grows: a subscriber whose queue is full is overrun, which empties its queue and
 ends its stream. The browser reconnects from its last position and reads what it missed from the log. The log is the
@@ -9,9 +9,9 @@ buffer, not this process.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Literal
+from typing import Literal, Protocol
 
 from consumers.live.stream.messages import Message
 
@@ -21,6 +21,29 @@ MAX_SUBSCRIBERS = 1_000  # streams, those included that catch up
 MAX_CATCH_UPS = 50  # at once: each has a connection to Kafka of its own, and others wait for their turn
 
 State = Literal["open", "overrun", "closed"]
+
+
+class Stream(Protocol):
+    """An open stream."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Listener(Stream, Protocol):
+    """What is published to: the queue of a stream, or the state of a reader (consumers/live/feeds)."""
+
+    state: State
+
+    @property
+    def run_ids(self) -> Collection[str] | None:
+        """The runs whose events it wants; None: those of all runs."""
+
+    def wants(self, run_id: str, partition: int) -> bool:
+        """Return True if an event belongs to this stream."""
+
+    def offer(self, message: Message) -> None:
+        """Take a message. Never waits."""
 
 
 class Subscriber:
@@ -45,6 +68,11 @@ class Subscriber:
         self._bytes = 0
         self._queue: list[Message] = []
         self._changed = asyncio.Event()
+
+    @property
+    def run_ids(self) -> Collection[str] | None:
+        """The runs whose events it wants; None: those of all runs."""
+        return None if self.run_id is None else (self.run_id,)
 
     def wants(self, run_id: str, partition: int) -> bool:
         """Return True if an event belongs to this stream."""
@@ -82,11 +110,12 @@ class Subscriber:
 
 
 class Subscribers:
-    """The subscribers of all open streams."""
+    """The listeners of all open streams."""
 
     def __init__(self) -> None:
-        self._all: set[Subscriber] = set()
-        self._streams: set[Subscriber] = set()  # those of _all, and those that catch up
+        self._every: set[Listener] = set()  # those that want events of all runs
+        self._by_run: dict[str, set[Listener]] = {}
+        self._streams: set[Stream] = set()  # also while they catch up
         self.catch_ups = asyncio.Semaphore(MAX_CATCH_UPS)
         self.overruns = 0  # streams ended because their reader was too slow
 
@@ -98,37 +127,48 @@ class Subscribers:
         """Whether no other stream may begin."""
         return len(self._streams) >= MAX_SUBSCRIBERS
 
-    def enter(self, subscriber: Subscriber) -> bool:
+    def enter(self, stream: Stream) -> bool:
         """Count a stream that begins, also while it catches up; False if too many are open."""
         if self.is_full:
             return False
-        self._streams.add(subscriber)
+        self._streams.add(stream)
         return True
 
-    def add(self, subscriber: Subscriber) -> None:
-        """Offer a subscriber everything that is published from now on."""
-        self._streams.add(subscriber)
-        self._all.add(subscriber)
+    def leave(self, stream: Stream) -> None:
+        """Count a stream that ends."""
+        self._streams.discard(stream)
 
-    def remove(self, subscriber: Subscriber) -> None:
-        """Remove a subscriber; does nothing if it is not there."""
-        self._streams.discard(subscriber)
-        self._all.discard(subscriber)
+    def add(self, listener: Listener) -> None:
+        """Offer a listener everything that is published from now on."""
+        if listener.run_ids is None:
+            self._every.add(listener)
+        for run_id in listener.run_ids or ():
+            self._by_run.setdefault(run_id, set()).add(listener)
+
+    def remove(self, listener: Listener) -> None:
+        """Offer a listener nothing more; does nothing if it is not there."""
+        self._every.discard(listener)
+        for run_id in listener.run_ids or ():
+            if (found := self._by_run.get(run_id)) is not None:
+                found.discard(listener)
+                if not found:
+                    del self._by_run[run_id]
 
     def publish(self, run_id: str, partition: int, make: Callable[[], Message | None]) -> None:
-        """Offer one event to every subscriber that wants it; calls `make` once, and only if there is any."""
-        wanting = [subscriber for subscriber in self._all if subscriber.wants(run_id, partition)]
+        """Offer one event to every listener that wants it; calls `make` once, and only if there is any."""
+        named = self._by_run.get(run_id, ())
+        wanting = [one for some in (self._every, named) for one in some if one.wants(run_id, partition)]
         if not wanting:
             return
         message = make()
         if message is None:
             return
-        for subscriber in wanting:
-            was = subscriber.state
-            subscriber.offer(message)
-            self.overruns += was != subscriber.state
+        for listener in wanting:
+            was = listener.state
+            listener.offer(message)
+            self.overruns += was != listener.state
 
     def close(self) -> None:
         """End every stream."""
-        for subscriber in list(self._streams):
-            subscriber.close()
+        for listener in list(self._streams):
+            listener.close()

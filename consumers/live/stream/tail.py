@@ -14,14 +14,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from consumers.live.stream.messages import Message
+from consumers.live.stream.messages import key_text, to_message
+from consumers.live.stream.recent import Recent
 from consumers.live.stream.subscribers import Subscribers
 from consumers.log.reader import LogReader
 from consumers.log.record import Record
 from consumers.log.watermarks import close_quietly
 from consumers.store.run_partitions import is_stray
-from schemas.errors import BadRecord, LogDamaged, LogGap, LogUnavailable, StoreUnavailable
-from schemas.wire import decode_run
+from schemas.errors import LogDamaged, LogGap, LogUnavailable, StoreUnavailable
 
 FETCH_RECORDS = 100  # decoded at once, about 10 ms for 1,000-point records; other requests are served in between
 FETCH_WAIT_MS = 1_000
@@ -49,6 +49,7 @@ class Tail:
         self.security = security
         self.positions: dict[int, int] = {}  # next offset to publish, by partition; {} until first connected
         self.problem = f"Kafka at {bootstrap} is not connected yet"
+        self.recent = Recent()
         self._subscribers, self._ask_partitions = subscribers, ask_partitions
         self._ask_at = 0.0
 
@@ -58,7 +59,9 @@ class Tail:
             reader = LogReader(self.bootstrap, self.topic, self.security)
             try:
                 await reader.open()
-                self.positions = self.positions or await reader.end_offsets()
+                if not self.positions:
+                    self.positions = await reader.end_offsets()
+                    self.recent.begin(self.positions)
                 await reader.assign(self.positions)
                 await self._follow(reader)
             except LogUnavailable as error:
@@ -77,6 +80,7 @@ class Tail:
         while True:
             records = await reader.fetch(timeout_ms=FETCH_WAIT_MS, max_records=FETCH_RECORDS)
             partitions = await self.partitions(records) if len(self._subscribers) else {}
+            self.recent.note(records)
             for record in records:
                 self._publish(record, partitions)
             if added := reader.known_partitions() - self.positions.keys():  # the topic got more partitions
@@ -100,20 +104,3 @@ class Tail:
         if run_id is not None and not is_stray(run_id, record.partition, partitions):
             self._subscribers.publish(run_id, record.partition, lambda: to_message(record))
         self.positions[record.partition] = record.offset + 1
-
-
-def key_text(record: Record) -> str | None:
-    """Return the record's key, the run id of an event; None when it is not text."""
-    try:
-        return record.key.decode() if record.key else None
-    except UnicodeDecodeError:
-        return None
-
-
-def to_message(record: Record) -> Message | None:
-    """Return the event of a record, None for a record that is not an event."""
-    try:
-        envelope = decode_run(record.key, record.value, record.headers)
-    except BadRecord:
-        return None
-    return Message(envelope, record.partition, record.offset, len(record.value or b""))

@@ -29,6 +29,13 @@ class FiringQuestion(NamedTuple):
     page_token: str | None = None
 
 
+class AlertChange(NamedTuple):
+    """A firing that began, or was resolved; numbers grow in the order in which that became visible."""
+
+    number: int
+    alert: AlertDocument
+
+
 class Mute(NamedTuple):
     """A rule whose firings are stored and not sent; `run_id` "": of every run; `until` None: without end."""
 
@@ -52,6 +59,16 @@ class FiringsReader:
         last = rows[asked.limit - 1] if len(rows) > asked.limit else None
         token = None if last is None else _token(last["fired"], last["alert_id"])
         return AlertsPage(alerts=found, next_page_token=token, as_of="")
+
+    async def changes(self, after: int, limit: int) -> list[AlertChange]:
+        """Return firings as they are now, in the order of their last changes, after the change with this number."""
+        rows = await self._connection.fetch(sql("changed_alerts"), after, limit)
+        found = [dict(row) for row in rows]
+        return [AlertChange(row.pop("changed"), _document(row)) for row in found]
+
+    async def newest_change(self) -> int:
+        """Return the number of the newest change, 0 without any."""
+        return int(await self._connection.fetchval(sql("newest_alert_change")))
 
     async def counts(self) -> dict[str, int]:
         """Return how many firings each rule has that are not resolved."""

@@ -43,13 +43,14 @@ FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::te
 ON CONFLICT DO NOTHING;
 
 -- name: resolve_firings
-UPDATE alerts AS kept SET resolved = g.resolved, resolution = g.resolution
+UPDATE alerts AS kept SET resolved = g.resolved, resolution = g.resolution, changed = nextval('alert_changes')
 FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS g (alert_id, resolved, resolution)
 WHERE kept.alert_id = g.alert_id AND kept.resolved IS NULL;
 
 -- name: resolve_other_rules
 -- Resolve what rules fired that are gone, disabled or have a newer version: $1 and $2 are those that are evaluated.
-UPDATE alerts SET resolved = $3::bigint, resolution = 'the rule was changed, disabled or deleted'
+UPDATE alerts SET resolved = $3::bigint, resolution = 'the rule was changed, disabled or deleted',
+    changed = nextval('alert_changes')
 WHERE resolved IS NULL AND rule_id NOT LIKE 'alarm/%'
   AND NOT EXISTS (SELECT FROM unnest($1::text[], $2::bigint[]) AS g (rule_id, version)
                   WHERE g.rule_id = alerts.rule_id AND g.version = alerts.version)
@@ -115,6 +116,15 @@ WHERE ($1::boolean IS NULL OR (resolved IS NOT NULL) = $1) AND ($2::text IS NULL
   AND ($3::text IS NULL OR rule_id = $3) AND ($4::bigint IS NULL OR fired >= $4)
   AND ($5::bigint IS NULL OR (fired, alert_id) < ($5, $6::uuid))
 ORDER BY fired DESC, alert_id DESC LIMIT $7;
+
+-- name: changed_alerts
+-- In the order of their last changes; the alerts process commits them one after the other.
+SELECT changed, alert_id, rule_id, version, name, severity, run_id, series, fired, resolved, step, value, message,
+       resolution, muted, targets
+FROM alerts WHERE changed > $1 ORDER BY changed LIMIT $2;
+
+-- name: newest_alert_change
+SELECT coalesce(max(changed), 0) FROM alerts;
 
 -- name: count_firing
 SELECT rule_id, count(*) AS firing FROM alerts WHERE resolved IS NULL GROUP BY rule_id;

@@ -92,3 +92,9 @@ SELECT step, time, histogram, total FROM kept JOIN chosen USING (place) ORDER BY
 SELECT min(c.min_step) AS first, max(c.max_step) AS last
 FROM unnest($1::uuid[], $2::int[]) AS w (series_id, month)
 JOIN chunks c ON c.series_id = w.series_id AND c.month = w.month;
+
+-- name: names_matching
+SELECT name FROM unnest($1::text[]) AS name WHERE name ~ $2;
+
+-- name: repeating_runs
+SELECT DISTINCT run_id FROM producers WHERE run_id = ANY ($1::text[]) AND refused > 0;

@@ -1,8 +1,10 @@
 /** What fires, what fired, and the rules that say so. */
 import { useEffect, useState } from "preact/hooks";
 import { ask, tell } from "../api/client";
+import { paced } from "../api/paced";
 import { usePolled } from "../api/polled";
 import { mayWrite } from "../api/session";
+import { follow } from "../api/stream";
 import type { Numeric } from "../api/types";
 import { Button } from "../components/button";
 import { Problem } from "../components/problem";
@@ -16,7 +18,8 @@ import { conditionText } from "./condition";
 import type { RuleBody } from "./condition";
 import "../styles/system.css";
 
-const EVERY_MS = 3_000;
+const EVERY_MS = 60_000; // what fires and is resolved comes by the stream
+const AGAIN_MS = 500; // the list is read again at most this often
 const PAGE = 100;
 
 const STATES = [["all", "All"], ["firing", "Firing"], ["resolved", "Resolved"]] as const;
@@ -62,6 +65,14 @@ export default function AlertsPage() {
   if (rule.value) params.set("rule_id", rule.value);
   const path = `/v1/alerts?${params}`;
   const newest = usePolled<AlertsAnswer>(path, EVERY_MS);
+  useEffect(() => {
+    const again = paced(() => newest.again(), AGAIN_MS);
+    const end = follow({ topics: { alerts: {} } }, { onEvents: () => undefined, onNews: () => again.ask(), onReset: () => again.ask() });
+    return () => {
+      end();
+      again.stop();
+    };
+  }, []);
   return (
     <div class="page alerts">
       <div class="alerts-bar">

@@ -46,6 +46,11 @@ export function useCsrf(token: string): void {
   csrf = token;
 }
 
+/** Headers without which a cookie does not suffice for a request that is no GET. */
+export function changing(): Record<string, string> {
+  return csrf ? { "X-Gateway-CSRF": csrf } : {};
+}
+
 /** Read from the API. Throws ApiError, or the signal's AbortError. */
 export async function ask<T>(path: string, question: Question = {}): Promise<T> {
   const retry = question.retry ?? true;
@@ -103,7 +108,7 @@ async function send<T>(path: string, question: Question, headers: Record<string,
     init.body = JSON.stringify(question.body);
     (init.headers as Record<string, string>)["Content-Type"] = "application/json";
   }
-  if (csrf && method !== "GET") (init.headers as Record<string, string>)["X-Gateway-CSRF"] = csrf;
+  if (method !== "GET") Object.assign(init.headers as Record<string, string>, changing());
   init.signal = AbortSignal.any([AbortSignal.timeout(ANSWER_MS), ...(question.signal ? [question.signal] : [])]);
   let answer: Response;
   let text: string;

@@ -85,3 +85,30 @@ test("a connection without a sign of life is given up and goes on from its posit
   expect(asked).toEqual(["", "0:2"]);
   end();
 });
+
+test("topics share a connection, which goes on after its end and tells what each of them says", async () => {
+  vi.useFakeTimers();
+  const asked: [string, unknown, string][] = [];
+  const frames = [
+    'id: runs=0:1;series=0:1\n\n',
+    'id: runs=0:1;series=0:2\nevent: series\ndata: {"as_of":"0:2","series":[{"run_id":"r","offset":1,"partition":0,"columns":{"steps":[1],"times":[2],"values":[3]}}]}\n\n',
+    'id: runs=0:2;series=0:2\nevent: runs\ndata: {"as_of":"0:2","changed":["r"],"gone":[]}\n\n',
+    'id: runs=0:3;series=0:2\nevent: reset\ndata: {"topic":"runs","reason":"much","as_of":"0:3"}\n\nevent: dropped\ndata: {"reason":"slow"}\n\n',
+  ];
+  vi.stubGlobal("fetch", async (path: string, init: RequestInit) => {
+    asked.push([path, JSON.parse(String(init.body)), (init.headers as Record<string, string>)["Last-Event-ID"] ?? ""]);
+    const text = asked.length > 1 ? "" : frames.join("");
+    return new Response(text || new ReadableStream({ pull: () => new Promise((_, fail) => init.signal?.addEventListener("abort", () => fail(init.signal?.reason))) }));
+  });
+  const heard: unknown[] = [];
+  const topics = { runs: {}, series: { runs: ["r"] } };
+  const end = follow(
+    { topics },
+    { onEvents: (events) => heard.push(events.map((one) => one.kind)), onNews: (news) => heard.push(news.data.changed), onReset: () => heard.push("reset") },
+    "0:1",
+  );
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(heard).toEqual(["reset", ["metrics"], ["r"]]);
+  expect(asked).toEqual([["/v1/stream", topics, "0:1"], ["/v1/stream", topics, "runs=0:3;series=0:2"]]);
+  end();
+});

@@ -8,7 +8,8 @@
  */
 import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
-import { errorOf, seen, seenAlive, sleep } from "./client";
+import { changing, errorOf, seen, seenAlive, sleep } from "./client";
+import { pointsOf } from "./series_events";
 import { SseParser } from "./sse";
 import type { StreamEvent } from "./types";
 
@@ -17,14 +18,33 @@ const HIDDEN_AFTER_MS = 20_000; // a hidden page holds no connection: browsers a
 const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 5_000;
 
-/** What is followed: one run, or all; every point, or the last of each series in an event. */
+/**
+ * What is followed: every event of one run or of all, with every point or the last of each series in an event; or
+ * `topics` of POST /v1/stream, whose points come as events of kind "metrics" and "reread".
+ */
 export interface Topic {
   run?: string;
   points?: "all" | "last";
+  topics?: Topics;
+}
+
+/** Topics of one connection, as docs/query.md describes them. */
+export interface Topics {
+  series?: { runs: readonly string[]; names?: readonly string[] };
+  runs?: { where?: string; filter?: unknown; experiment_ids?: readonly string[]; stage?: string };
+  alerts?: { run_id?: string; rule_id?: string };
+  saved?: { collections?: readonly ("views" | "alert_rules")[] };
+}
+
+/** An event of a topic that has no points. */
+export interface News {
+  event: "runs" | "alert" | "saved";
+  data: Readonly<Record<string, unknown>>;
 }
 
 export interface Follower {
   onEvents(events: readonly StreamEvent[]): void;
+  onNews?(news: News): void;
   /** Events were missed: read the state again. Also called when a stream begins, after its position is fixed. */
   onReset(): void;
 }
@@ -43,7 +63,7 @@ const open = new Map<string, Connection>();
  * read then misses nothing.
  */
 export function follow(topic: Topic, follower: Follower, since?: string): () => void {
-  const key = JSON.stringify([topic.run ?? null, topic.points ?? "all", since ?? null]);
+  const key = JSON.stringify([topic.run ?? null, topic.points ?? "all", topic.topics ?? null, since ?? null]);
   let connection = open.get(key);
   if (!connection) {
     connection = new Connection(topic, since ?? "", () => open.delete(key));
@@ -103,16 +123,12 @@ class Connection {
 
   /** Hold one connection until it ends. True: the server answered with a stream. */
   async #once(): Promise<boolean> {
-    const params = new URLSearchParams();
-    if (this.topic.run !== undefined) params.set("run", this.topic.run);
-    if (this.topic.points) params.set("points", this.topic.points);
-    const headers: Record<string, string> = { Accept: "text/event-stream" };
-    if (this.#position) headers["Last-Event-ID"] = this.#position;
+    const [path, asked] = questionOf(this.topic, this.#position);
     const silence = new Watch(SILENT_MS);
     const hidden = new HiddenWatch(HIDDEN_AFTER_MS);
     try {
-      const answer = await fetch(`/v1/stream?${params}`, {
-        headers,
+      const answer = await fetch(path, {
+        ...asked,
         signal: AbortSignal.any([this.#stop.signal, silence.signal, hidden.signal]),
       });
       if (!answer.ok || !answer.body) return await this.#refused(answer);
@@ -145,19 +161,42 @@ class Connection {
       if (done) return;
       silence.heard();
       const events: StreamEvent[] = [];
-      for (const frame of parser.feed(value)) {
-        if (frame.event === "message" && frame.data) events.push(JSON.parse(frame.data) as StreamEvent);
+      const news: News[] = [];
+      let isReset = false;
+      for (const { event, data } of parser.feed(value)) {
+        if (!data) continue;
+        if (event === "message") events.push(JSON.parse(data) as StreamEvent);
+        else if (event === "series" || event === "reread") events.push(...pointsOf(event, data));
+        else if (event === "reset") isReset = true;
+        else if (event !== "dropped") news.push({ event, data: JSON.parse(data) } as News);
       }
       if (parser.id) this.#position = parser.id;
       if (first && parser.id) {
         first = false;
         this.#isOpen = true;
         this.#show("live");
-        if (isFresh) for (const follower of [...this.#followers]) follower.onReset();
+        isReset ||= isFresh;
       }
-      if (events.length) for (const follower of [...this.#followers]) follower.onEvents(events);
+      for (const follower of [...this.#followers]) {
+        if (isReset) follower.onReset();
+        if (events.length) follower.onEvents(events);
+        for (const one of news) follower.onNews?.(one);
+      }
     }
   }
+}
+
+function questionOf(topic: Topic, position: string): [path: string, asked: RequestInit] {
+  const headers: Record<string, string> = { Accept: "text/event-stream" };
+  if (position) headers["Last-Event-ID"] = position;
+  if (topic.topics) {
+    Object.assign(headers, changing(), { "Content-Type": "application/json" });
+    return ["/v1/stream", { method: "POST", headers, body: JSON.stringify(topic.topics) }];
+  }
+  const params = new URLSearchParams();
+  if (topic.run !== undefined) params.set("run", topic.run);
+  if (topic.points) params.set("points", topic.points);
+  return [`/v1/stream?${params}`, { headers }];
 }
 
 function showState(): void {

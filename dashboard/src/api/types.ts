@@ -14,6 +14,8 @@ export interface StreamEvent {
   producer: string;
   seq: number;
   time: number;
+  /** Of points that a slow page got coalesced: the offset of their first record. */
+  first_offset?: number;
   attempt?: number;
   step_name?: string;
   /** Of metrics and system_metrics. Points are [step, time in µs, value]. */
@@ -26,7 +28,9 @@ export interface StreamSeries {
   name: string;
   labels: Record<string, string>;
   count: number;
-  points: readonly [step: number, time: number, value: Numeric][];
+  /** Points that are not here, because the page was slow. */
+  left_out?: number;
+  points: readonly (readonly [step: number, time: number, value: Numeric])[];
 }
 
 /** Who asks, from GET /v1/me. */

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from consumers.delivery.flow.backlog import Backlog
-from consumers.live.stream.tail import to_message
+from consumers.live.stream.messages import to_message
 from consumers.log.record import Record
 from consumers.materialiser.registry.fold import fold_request
 from consumers.materialiser.registry.state import RegistryState

@@ -125,7 +125,7 @@ async def test_streams_that_catch_up_count_as_well() -> None:
 
     subscribers.add(streams[0])  # it has caught up
     assert len(subscribers) == MAX_SUBSCRIBERS
-    subscribers.remove(streams[1])
+    subscribers.leave(streams[1])
     assert subscribers.enter(subscriber())
     subscribers.close()
     assert streams[2].state == "closed"

@@ -35,6 +35,11 @@ TABLE: dict[str, Need] = {
     "GET /v1/schemas/run-log": ANYONE,
     "GET /v1/status": READ_IN_EXPERIMENTS,
     "GET /v1/stream": READ_IN_EXPERIMENTS,
+    "POST /v1/stream": READ_IN_EXPERIMENTS,  # the route refuses the topics that are about all experiments
+    "GET /v1/stream/runs": READ_IN_EXPERIMENTS,
+    "GET /v1/stream/series": READ_IN_EXPERIMENTS,
+    "GET /v1/stream/alerts": READ,
+    "GET /v1/stream/saved": READ_IN_EXPERIMENTS,
     "GET /v1/decisions/{collection}/{producer:run}": PROGRESS,
     # Runs.
     "GET /v1/runs": READ_IN_EXPERIMENTS,

@@ -14,11 +14,13 @@ from consumers.live.api.charts.charts import ChartsQuestion, series_charts
 from consumers.live.api.charts.groups import GroupsQuestion, series_groups
 from consumers.live.api.charts.histograms import HistogramsQuestion, series_histograms
 from consumers.live.api.charts.index import IndexQuestion, series_index
-from schemas.api.series import ChartsPage, GroupsOfRuns, HistogramsOfSeries, SeriesIndex
+from consumers.live.api.streams.deltas import DeltasQuestion, series_deltas
+from schemas.api.series import ChartsPage, GroupsOfRuns, HistogramsOfSeries, SeriesDeltas, SeriesIndex
 
 _ROUTES: list[tuple[str, Callable[..., Any], type[BaseModel], type[BaseModel]]] = [
     ("/v1/series", series_charts, ChartsQuestion, ChartsPage),
     ("/v1/series/index", series_index, IndexQuestion, SeriesIndex),
+    ("/v1/series/deltas", series_deltas, DeltasQuestion, SeriesDeltas),
     ("/v1/series/groups", series_groups, GroupsQuestion, GroupsOfRuns),
     ("/v1/series/histograms", series_histograms, HistogramsQuestion, HistogramsOfSeries),
 ]

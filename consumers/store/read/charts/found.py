@@ -94,6 +94,14 @@ async def find_series_of(
     return SeriesPageFound(series, found[0]["total"] if found else 0, len(page) == len(found))
 
 
+async def names_matching(connection: PooledConnection, regex: str, names: Sequence[str]) -> set[str]:
+    """Return which of these written names a regular expression of PostgreSQL matches. Raises BadRegex."""
+    try:
+        return {row["name"] for row in await connection.fetch(sql("names_matching"), list(names), regex)}
+    except asyncpg.InvalidRegularExpressionError as error:
+        raise BadRegex(str(error)) from None
+
+
 class Meanings:
     """What code says of the metrics of some runs."""
 

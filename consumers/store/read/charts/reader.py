@@ -18,6 +18,7 @@ from consumers.store.read.charts.found import (
     find_meanings,
     find_runs,
     find_series_of,
+    names_matching,
 )
 from consumers.store.read.charts.groups import Statistics, StepBuckets
 from consumers.store.read.charts.series import SeriesChart, Wanted, charts
@@ -40,6 +41,14 @@ class ChartsReader:
     ) -> SeriesPageFound:
         """Return up to `limit` series of these runs, after those of the token. Raises TokenError and BadRegex."""
         return await find_series_of(self._connection, run_ids, match, limit=limit, page_token=page_token)
+
+    async def repeating(self, run_ids: Sequence[str]) -> list[str]:
+        """Return those of these runs that have records which came more than once."""
+        return [row["run_id"] for row in await self._connection.fetch(sql("repeating_runs"), list(run_ids))]
+
+    async def names_matching(self, regex: str, names: Sequence[str]) -> set[str]:
+        """Return which of these written names a regular expression matches. Raises BadRegex."""
+        return await names_matching(self._connection, regex, names)
 
     async def meanings(self, run_ids: Sequence[str]) -> Meanings:
         """Return what code says of the metrics of these runs."""

@@ -36,3 +36,15 @@ describe("a series of an answer and a stream", () => {
     expect(shelf.get("r", "loss")).toBeUndefined();
   });
 });
+
+describe("points that a slow page got coalesced", () => {
+  it("are no longer all of them, and may overlap an answer", () => {
+    const held = new Held(answer([1, 2]), "0:10");
+    const coalesced = { ...event(14, [3]), first_offset: 8 };
+    expect(held.overlaps(coalesced)).toBe(true);
+    expect(held.overlaps({ ...coalesced, first_offset: 10 })).toBe(false);
+    expect(held.overlaps(event(14, [3]))).toBe(false);
+    held.take(coalesced, { ...coalesced.series![0]!, left_out: 5 });
+    expect(held.points.exact).toBe(false);
+  });
+});

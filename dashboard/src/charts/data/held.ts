@@ -31,10 +31,17 @@ export class Held {
     return new Held({ run_id, series, count: 0, in_range: 0, exact: true, columns, marks: [] }, "");
   }
 
+  /** Whether some of the points of an event are in the answer, and others are not. */
+  overlaps(event: StreamEvent): boolean {
+    const asOf = this.asOf.get(event.partition) ?? 0;
+    return event.first_offset !== undefined && event.first_offset < asOf && event.offset >= asOf;
+  }
+
   /** Add points of the stream unless the answer has them already. Says whether anything changed. */
   take(event: StreamEvent, series: StreamSeries): boolean {
     if (event.offset < (this.asOf.get(event.partition) ?? 0)) return false;
     this.points.add(columnsOfPoints(series));
+    if (series.left_out) this.points.exact = false;
     return true;
   }
 }

@@ -1,8 +1,8 @@
 // The series of the runs that a page shows: read when a chart comes into view, kept current by one stream.
 import { batch, signal } from "@preact/signals";
 import { ask } from "../../api/client";
-import type { Offsets } from "../../api/offsets";
-import { follow } from "../../api/stream";
+import { parseOffsets, type Offsets } from "../../api/offsets";
+import { follow, type News } from "../../api/stream";
 import type { StreamEvent } from "../../api/types";
 import type { IndexAnswer, SeriesAnswer, SeriesRange } from "./answers";
 import { Held, Shelf } from "./held";
@@ -15,6 +15,8 @@ const GATHER_MS = 25; // charts that come into view together are one question
 const SERIES_A_QUESTION = 40; // answers come in pieces: the first charts do not wait for the last
 const INDEX_PAGE = 10_000;
 const REREAD_MS = 250;
+const MOST_RUNS = 1_000; // of one stream
+const RUNS_MS = { other: 250, same: 3_000 }; // until the list of runs is read again
 
 /** Which points are asked for: null of all. */
 export type Window = SeriesRange | null;
@@ -48,6 +50,7 @@ export class SeriesStore {
   private stop = new AbortController();
   private gather: ReturnType<typeof setTimeout> | undefined;
   private reread: ReturnType<typeof setTimeout> | undefined;
+  private runsTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** With `all`, the stream is that of all runs, and `onRuns` hears when one came, began or ended. */
   constructor(private readonly options: { all?: boolean; onRuns?: (minOffsets: Offsets) => void } = {}) {}
@@ -98,6 +101,7 @@ export class SeriesStore {
     this.stopStream?.();
     clearTimeout(this.gather);
     clearTimeout(this.reread);
+    clearTimeout(this.runsTimer);
   }
 
   private async start(): Promise<void> {
@@ -115,16 +119,16 @@ export class SeriesStore {
       this.isReady.value = false;
     });
     const onReset = () => stop.aborted || void this.start();
-    const follower = { onEvents: (events: readonly StreamEvent[]) => this.takeAll(events), onReset };
+    const follower = { onEvents: (events: readonly StreamEvent[]) => this.takeAll(events), onNews: (news: News) => this.hear(news), onReset };
     if (!this.runs.length) {
       this.isReady.value = true;
-      if (this.options.all) this.stopStream = follow({}, { ...follower, onReset: () => this.options.onRuns?.(this.seen) });
+      if (this.options.all) this.stopStream = follow({ topics: { runs: {} } }, { ...follower, onReset: () => this.options.onRuns?.(this.seen) });
       return;
     }
     await this.guard(stop, async () => {
       const asOf = await this.readIndex(stop);
-      const topic = this.runs.length === 1 && !this.options.all ? { run: this.runs[0]! } : {};
-      this.stopStream = follow(topic, follower, asOf);
+      const topics = { series: { runs: this.runs.slice(0, MOST_RUNS) }, ...(this.options.all ? { runs: {} } : {}) };
+      this.stopStream = follow({ topics }, follower, asOf);
       this.isReady.value = true;
       this.readSoon();
     });
@@ -226,17 +230,12 @@ export class SeriesStore {
   private takeAll(events: readonly StreamEvent[]): void {
     const touched = new Set<string>();
     const fresh = new Set<string>();
-    let hasRuns = false;
     for (const event of events) {
-      if (RUN_KINDS.has(event.kind)) {
-        hasRuns = true;
-        this.see(event);
-      }
       if (!this.shown.has(event.run_id)) continue;
       this.pending?.push(event);
       this.see(event);
       if (event.series) this.takePoints(event, touched, fresh);
-      else if (CHANGES.has(event.kind)) this.readAgain();
+      else this.readAgain(); // points that were there do not count any more, or have other names
     }
     if (fresh.size) {
       const panels = new Map([...this.panels.peek()].map(([panel, names]) => [panel, new Set(names)]));
@@ -245,7 +244,21 @@ export class SeriesStore {
       this.readSoon();
     }
     this.tell(touched);
-    if (hasRuns) this.options.onRuns?.(this.seen);
+  }
+
+  /** Runs have news: at once when there is one more, or one less, otherwise once in a while. */
+  private hear({ event, data }: News): void {
+    if (event !== "runs") return;
+    for (const [partition, offset] of parseOffsets(String(data.as_of))) this.seen.set(partition, Math.max(offset, this.seen.get(partition) ?? 0));
+    const [changed, gone] = [data.changed as string[], data.gone as string[]];
+    const isOther = changed.some((run) => !this.shown.has(run)) || gone.some((run) => this.shown.has(run));
+    if (isOther) clearTimeout(this.runsTimer);
+    else if (this.runsTimer !== undefined) return;
+    const ask = () => {
+      this.runsTimer = undefined;
+      this.options.onRuns?.(this.seen);
+    };
+    this.runsTimer = setTimeout(ask, isOther ? RUNS_MS.other : RUNS_MS.same);
   }
 
   private see(event: StreamEvent): void {
@@ -261,6 +274,7 @@ export class SeriesStore {
     for (const series of event.series ?? []) {
       const panel = panelOf(series.series);
       if (!panels.get(panel)?.has(series.series)) fresh.add(series.series);
+      if ([this.whole, this.part].some((shelf) => shelf.get(event.run_id, series.series)?.overlaps(event))) return this.readAgain();
       const isInWhole = this.whole.take(event, series);
       if (this.part.take(event, series) || isInWhole) touched.add(panel);
     }
@@ -284,9 +298,6 @@ export class SeriesStore {
     }
   }
 }
-
-const CHANGES = new Set(["run_resumed", "run_reopened", "deleted", "renamed"]);
-const RUN_KINDS = new Set(["run_created", "run_started", "run_resumed", "run_finished", "run_failed", "run_killed", "lifecycle_stage"]);
 
 function addTo(panels: Map<string, Set<string>>, series: string): void {
   const panel = panelOf(series);

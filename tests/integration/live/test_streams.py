@@ -1,0 +1,427 @@
+"""Streams of topics on a real log and store: complete, coalesced, resumable, limited, and ended with a reason."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from consumers.live.api.streams import opening
+from consumers.store.alerts.states import AlertStates, Batch, FiringRow, Resolution
+from consumers.store.pool import open_database
+from schemas import events as ev
+from schemas.columns import float_from_json
+from schemas.runtime.access.tokens import create_token
+from schemas.subjects import Subject
+from schemas.wire import ProducerId, RegistryEnvelope
+from tests.support.live_server import DEADLINE_S, Live, fold, serving, settings_for, until
+from tests.support.log_author import START, Author, write
+from tests.support.machine import allowed
+from tests.support.python_process import PythonProcess
+
+Event = tuple[str, Any]
+
+
+class Events:
+    """The events of one stream, with their names."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self.position = ""
+        self._lines = answer.aiter_lines()
+
+    async def first(self) -> str:
+        """Return the position with which the stream begins."""
+        while not self.position:
+            await self._read()
+        return self.position
+
+    async def next(self) -> Event:
+        """Return the next event that is not a sign of life. Raises EOFError at the end."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                name, data = await self._read()
+                if data:
+                    return name, json.loads(data)
+
+    async def named(self, name: str) -> Any:
+        """Return the data of the next event, which must have this name."""
+        found, data = await self.next()
+        assert found == name, (found, data)
+        return data
+
+    async def _read(self) -> tuple[str, str]:
+        name = data = ""
+        async for line in self._lines:
+            field, _, value = line.partition(":")
+            if not line:
+                return name, data
+            if field == "id":
+                self.position = value.strip()
+            elif field == "event":
+                name = value.strip()
+            elif field == "data":
+                data = value.strip()
+        raise EOFError
+
+
+@asynccontextmanager
+async def follow(http: httpx.AsyncClient, path: str, *, at: str = "", **parameters: Any) -> AsyncIterator[Events]:
+    """Follow a topic by GET, or with `body` several by POST; it has its first position then."""
+    body = parameters.pop("body", None)
+    headers = {"Last-Event-ID": at} if at else {}
+    method = "GET" if body is None else "POST"
+    async with http.stream(method, path, params=parameters, json=body, headers=headers) as answer:
+        assert answer.status_code == 200, await answer.aread()
+        events = Events(answer)
+        await events.first()
+        yield events
+
+
+def steps_of(data: Any, series: str = "loss") -> list[int]:
+    return [step for row in data["series"] if row["series"] == series for step in row["columns"]["steps"]]
+
+
+async def take_steps(events: Events, last: int) -> list[int]:
+    """Return the steps that arrive up to one."""
+    found: list[int] = []
+    while last not in found:
+        found += steps_of(await events.named("series"))
+    return found
+
+
+async def test_every_topic_tells_what_happens(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
+    async with serving(settings_for(kafka, topic, database, tmp_path)) as live:
+        await check_runs_that_begin_and_cease_to_match(live)
+        await check_names(live)
+        await check_what_makes_points_wrong(live)
+        await check_saved_items_and_alerts(live)
+        await check_deltas(live)
+        await check_wrong_questions(live)
+        await check_limited_tokens(live)
+
+
+async def check_runs_that_begin_and_cease_to_match(live: Live) -> None:
+    author, other = Author("runs 1"), Author("runs 2")
+    where = "metrics.loss < 0.5"
+    async with (
+        follow(live.http, "/v1/stream/runs", where=where) as events,
+        follow(
+            live.http, "/v1/stream/runs", filter='{"key": ["fact", "state"], "op": "in", "values": ["finished"]}'
+        ) as finished,
+    ):
+        await live.publish([author.start(), author.metrics("loss", [1.0]), other.start()])
+        first = await events.named("runs")
+        assert (first["changed"], sorted(first["gone"])) == ([], ["runs 1", "runs 2"])
+        await live.publish([author.metrics("loss", [0.25], first_step=1), other.metrics("loss", [2.0])])
+        begun = await events.named("runs")
+        assert (begun["changed"], begun["gone"]) == (["runs 1"], [])
+        table = {"where": where, "columns": [], "min_offsets": begun["as_of"]}
+        assert (await live.http.post("/v1/runs/table", json=table)).json()["run_ids"] == ["runs 1"]
+        position = events.position
+        await live.publish([author.metrics("loss", [0.75], first_step=2), other.finish()])
+        ceased = await events.named("runs")
+        assert (ceased["changed"], ceased["gone"]) == ([], ["runs 1"])
+        told = [await finished.named("runs")]
+        while "runs 2" not in told[-1]["changed"]:
+            told.append(await finished.named("runs"))
+        assert told[-1]["gone"] == []
+    async with follow(live.http, "/v1/stream/runs", at=position, where=where) as events:
+        assert sorted((await events.named("runs"))["gone"]) == ["runs 1", "runs 2"]
+
+
+async def check_names(live: Live) -> None:
+    author = Author("names")
+    questions: list[dict[str, Any]] = [
+        {"name": ["train/loss"]},
+        {"match_prefix": "val/"},
+        {"match_regex": "^(val|train)/loss$"},
+        {"match_words": "ACC val"},
+        {},
+    ]
+    wanted = [{"train/loss"}, {"val/loss", "val/acc"}, {"val/loss", "train/loss"}, {"val/acc"}]
+    names = ["train/loss", "val/loss", "val/acc"]
+    streams = [follow(live.http, "/v1/stream/series", run_id=["names", "x"], **one) for one in questions]
+    async with streams[0] as a, streams[1] as b, streams[2] as c, streams[3] as d, streams[4] as e:
+        await live.publish_unfolded([author.start(), *(author.metrics(name, [float("nan")]) for name in names)])
+        for events, expected in zip((a, b, c, d, e), [*wanted, set(names)], strict=True):
+            found: set[str] = set()
+            while found != expected:
+                data = await events.named("series")
+                assert {row["columns"]["values"][0] for row in data["series"]} == {"NaN"}
+                assert {row["run_id"] for row in data["series"]} == {"names"}
+                found |= {row["series"] for row in data["series"]}
+                assert found <= expected
+
+
+async def check_what_makes_points_wrong(live: Live) -> None:
+    author = Author("again")
+    await live.publish([author.start(), author.metrics("loss", [1.0, 2.0])])
+    async with follow(live.http, "/v1/stream/series", run_id="again", since="0:0,1:0") as events:
+        assert steps_of(await events.named("series")) == [0, 1]
+        twice = author.metrics("loss", [3.0], first_step=2)
+        await live.publish_unfolded([twice, twice, author.metrics("loss", [4.0], first_step=3)])
+        assert await take_steps(events, 3) == [2, 3]
+        await live.publish_unfolded(
+            [author.envelope(ev.Renamed(time=author.now(), what="series", old="loss", new="x"))]
+        )
+        assert (await events.named("reread"))["run_ids"] == ["again"]
+        await live.publish_unfolded([author.metrics("loss", [5.0], attempt=2)])
+        assert (await events.named("reread"))["run_ids"] == ["again"]
+        assert (await events.named("series"))["series"][0]["attempt"] == 2
+
+
+async def check_saved_items_and_alerts(live: Live) -> None:
+    body = {"saved": {}, "alerts": {"rule_id": "mine"}}
+    async with follow(live.http, "/v1/stream", body=body) as events:
+        first = events.position
+        await live.publish([saved_view("one", 1), saved_view("two", 1)])
+        told = [await events.named("saved") for _ in range(2)]
+        assert {(one["collection"], one["id"], one["version"], one["state"]) for one in told} == {
+            ("views", "one", 1, "active"), ("views", "two", 1, "active"),
+        }  # fmt: skip
+        dsn = live.settings.postgres.get_secret_value()
+        database = await open_database(dsn)
+        states = AlertStates(database, live.settings.topic)
+        firing, other = fired("mine"), fired("other")
+        await states.commit(Batch({}, (), (), (firing, other), ()))
+        alert = await events.named("alert")
+        assert (alert["alert_id"], alert["state"]) == (str(firing.alert_id), "firing")
+        position = events.position
+        await states.commit(Batch({}, (), (), (Resolution(firing.alert_id, START + 1, "over"),), ()))
+        assert (await events.named("alert"))["state"] == "resolved"
+        await database.close()
+    for at, expected in ((position, ["alert"]), (first, ["alert", "saved", "saved"])):
+        async with follow(live.http, "/v1/stream", at=at, body=body) as events:
+            assert sorted([(await events.next())[0] for _ in expected]) == expected
+
+
+def saved_view(item_id: str, version: int) -> RegistryEnvelope:
+    event = ev.ViewSaved(time=START, name=item_id, type="table", body={}, author="", based_on=version - 1)
+    return RegistryEnvelope(Subject("views", item_id), ProducerId(f"saves {item_id} {version}"), 0, START, event)
+
+
+def fired(rule_id: str) -> FiringRow:
+    return FiringRow(uuid.uuid4(), rule_id, 1, rule_id, "warning", ("log",), "run", "loss", START, 1, 0.5, "it fired")
+
+
+async def check_deltas(live: Live) -> None:
+    author = Author("deltas")
+
+    async def ask(since: str, **more: Any) -> Any:
+        question = {"runs": ["deltas"], "since": since, "min_offsets": "end", **more}
+        answer = await live.http.post("/v1/series/deltas", json=question)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    await live.publish([author.start(), author.metrics("loss", [1.0]), author.metrics("val/loss", [2.0])])
+    index = (await live.http.post("/v1/series/index", json={"runs": ["deltas"]})).json()
+    assert (await ask(index["as_of"]))["series"] == []
+    await live.publish([author.metrics("loss", [3.0, float("inf")], first_step=1), author.metrics("val/loss", [4.0])])
+    found = await ask(index["as_of"])
+    assert [(row["series"], row["columns"]["steps"], row["columns"]["values"]) for row in found["series"]] == [
+        ("loss", [1, 2], [3.0, "Infinity"]), ("val/loss", [0], [4.0]),
+    ]  # fmt: skip
+    assert (found["too_old"], found["as_of"]) == (False, (await ask(found["as_of"]))["as_of"])
+    for some in ({"names": ["loss"]}, {"match": {"regex": "^loss"}}):
+        assert {row["series"] for row in (await ask(index["as_of"], **some))["series"]} == {"loss"}
+    await live.publish([author.envelope(ev.Deleted(time=author.now(), what="series", name="loss"))])
+    edited = await ask(index["as_of"])
+    assert (edited["too_old"], edited["series"]) == (True, [])
+    assert "deleted" in edited["reason"]
+    twice = author.metrics("loss", [5.0])
+    await live.publish([twice, twice])
+    assert "twice" in (await ask(edited["as_of"]))["reason"]
+
+
+async def check_wrong_questions(live: Live) -> None:
+    for path, said in {
+        "runs?where=metrics.loss%20%3C": "where",
+        "runs?filter=%7B": "filter",
+        "runs?stage=x": "stage",
+        "series": "series.runs",
+        "series?run_id=a&match_regex=(": "match.regex",
+        "series?run_id=a&since=x": "since",
+        "series?run_id=a&since=9:1": "since",
+        "series?run_id=a&since=runs%3D0:1;runs%3D0:1": "since",
+        "saved?collection=x": "saved.collections",
+        "alerts?run_id=%00": "alerts.run_id",
+    }.items():
+        answer = await live.get(f"/v1/stream/{path}")
+        assert (answer.status_code, said in answer.json()["error"]) == (400, True), (path, answer.text)
+    wrong = await live.get("/v1/stream/runs?where=metrics.loss%20%3C")
+    assert wrong.json()["position"] == 14
+    for body in (
+        {},
+        {"runs": {"x": 1}},
+        {"series": {"runs": []}},
+        {"series": {"runs": ["a"], "match": {"regex": "("}}},
+    ):
+        assert (await live.http.post("/v1/stream", json=body)).status_code == 400, body
+    for since in ("x", "9:1", ""):
+        question = {"runs": ["deltas"], "since": since}
+        assert (await live.http.post("/v1/series/deltas", json=question)).status_code == 400, since
+    async with follow(live.http, "/v1/stream/series", run_id="a", since="0:1000000") as events:
+        assert "ends at offset" in (await events.named("reset"))["reason"]
+
+
+async def check_limited_tokens(live: Live) -> None:
+    experiment = RegistryEnvelope(
+        Subject("experiments", "7"), ProducerId("creates"), 0, START, ev.ExperimentCreated(time=START, name="digits")
+    )
+    await live.publish([experiment])
+    text = create_token(live.settings.tokens_path, "anna", ["read"], experiments=["digits"])[1]
+    mine, other = Author("of digits"), Author("of verses")
+    async with httpx.AsyncClient(base_url=live.url, headers={"Authorization": f"Bearer {text}"}, timeout=60) as http:
+        await until(lambda: is_anna(http), "the token is in force")
+        assert (await http.get("/v1/stream/alerts")).status_code == 403
+        assert (await http.post("/v1/stream", json={"saved": {}})).status_code == 403
+        body = {"runs": {}, "series": {"runs": ["of digits", "of verses"]}, "saved": {"collections": ["views"]}}
+        async with follow(http, "/v1/stream", body=body) as events:
+            await live.publish([other.start(tag="verses"), other.metrics("loss", [1.0])])
+            await live.publish([mine.start(experiment_id="7"), mine.metrics("loss", [2.0])])
+            told: dict[str, Any] = {}
+            while told.keys() != {"runs", "series"}:
+                name, data = await events.next()
+                assert "verses" not in json.dumps(data)
+                told[name] = data
+        assert told["runs"]["changed"] == ["of digits"]
+        assert {row["run_id"] for row in told["series"]["series"]} == {"of digits"}
+
+
+async def is_anna(http: httpx.AsyncClient) -> bool:
+    return bool((await http.get("/v1/me")).json()["name"] == "anna")
+
+
+async def test_one_that_never_reads_is_dropped_with_a_reason_while_the_others_have_every_point(
+    kafka: str, topic: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "STALLED_S", 1.0)
+    author, others, batches = Author("run"), 40, 100
+    async with serving(settings_for(kafka, topic, database, tmp_path)) as live:
+        subscribers = live.server.connections.subscribers
+        with socket.create_connection((live.settings.live_host, live.settings.live_port)) as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+            slow.sendall(b"GET /v1/stream/series?run_id=run HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await until(lambda: count_is(live, 1), "it listens")
+            watching = [asyncio.create_task(watch(live, batches * 500 - 1)) for _ in range(others)]
+            await until(lambda: count_is(live, others + 1), "all listen")
+            records = [author.metrics("loss", [0.123456789] * 500, first_step=500 * at) for at in range(batches)]
+            for first in range(0, batches, 10):
+                await live.publish_unfolded(records[first : first + 10])
+            assert [len(set(steps)) for steps in await asyncio.gather(*watching)] == [batches * 500] * others
+            # While it does not read, new events come, as in a training that goes on.
+            sending = asyncio.create_task(keep_sending(live, author))
+            await until(lambda: has_overrun(live), "it is dropped")
+            sending.cancel()
+            slow.settimeout(DEADLINE_S)
+            text = await asyncio.to_thread(read_all, slow)
+            assert subscribers.overruns == 1
+    assert text.endswith(b"0\r\n\r\n")
+    assert b'event: dropped\ndata: {"reason":"the reader took nothing for 1 s' in text[-1_000:]
+
+
+async def keep_sending(live: Live, author: Author) -> None:
+    first = 1_000_000
+    while True:
+        values = [0.123456789] * 1_000
+        await live.publish_unfolded([author.metrics("loss", values, first_step=first + 1_000 * at) for at in range(20)])
+        first += 20_000
+
+
+def read_all(connection: socket.socket) -> bytes:
+    found = bytearray()
+    while piece := connection.recv(1 << 20):
+        found += piece
+    return bytes(found)
+
+
+async def watch(live: Live, last: int) -> list[int]:
+    async with follow(live.http, "/v1/stream/series", run_id="run") as events:
+        found: list[int] = []
+        while last not in found[-1_000:]:
+            for row in (await events.named("series"))["series"]:
+                assert "left_out" not in row
+                found += row["columns"]["steps"]
+        return found
+
+
+async def count_is(live: Live, count: int) -> bool:
+    return len(live.server.connections.subscribers) == count
+
+
+async def has_overrun(live: Live) -> bool:
+    return bool(live.server.connections.subscribers.overruns)
+
+
+async def test_a_stream_goes_on_over_kills_of_the_api_with_every_point_once(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    settings, author, batches = settings_for(kafka, topic, database, tmp_path), Author("run"), 120
+    await fold(settings)
+    given = {"kafka": kafka, "topic": topic, "postgres": database, "live_port": settings.live_port, "home": tmp_path}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    variables |= {f"GATEWAY_{name.upper()}": str(value) for name, value in given.items()}
+    found: list[tuple[int, float]] = []
+    sending: asyncio.Task[None] | None = None
+    position, last = "", batches * 20 - 1
+    while not found or found[-1][0] != last:
+        process = PythonProcess([sys.executable, "-m", "consumers.live"], env=variables)
+        try:
+            async with httpx.AsyncClient(base_url=settings.api, timeout=DEADLINE_S) as http:
+                await until(lambda: answers(http), "the API answers")
+                async with follow(http, "/v1/stream/series", at=position, run_id="run") as events:
+                    sending = sending or asyncio.create_task(emit(settings.kafka, topic, author, batches))
+                    wanted = min(len(found) + 400, last + 1) if len(found) < 800 else last + 1
+                    while len(found) < wanted:
+                        for row in (await events.named("series"))["series"]:
+                            values = map(float_from_json, row["columns"]["values"])
+                            found += zip(row["columns"]["steps"], values, strict=True)
+                        position = events.position
+        finally:
+            process.kill()
+            process.wait()
+    assert sending is not None
+    await sending
+    async with serving(settings) as live:
+        stored = (await live.json("/v1/runs/run/history", name="loss"))["points"]
+    assert found == [(step, value) for step, _, value in stored]
+
+
+async def emit(bootstrap: str, topic: str, author: Author, batches: int) -> None:
+    await write(bootstrap, topic, [author.start()])
+    for number in range(batches):
+        values = [number + at / 32 for at in range(20)]
+        await write(bootstrap, topic, [author.metrics("loss", values, first_step=20 * number)])
+
+
+async def answers(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/healthz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def test_the_server_stops_at_once_though_streams_of_topics_are_open(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    async with serving(settings_for(kafka, topic, database, tmp_path)) as live:
+        body = {"runs": {}, "series": {"runs": ["a"]}, "alerts": {}, "saved": {}}
+        async with follow(live.http, "/v1/stream", body=body) as one, follow(live.http, "/v1/stream/alerts") as other:
+            started = time.monotonic()
+            live.server.should_exit = True
+            for events in (one, other):
+                with pytest.raises(EOFError):
+                    await events.next()
+
+    assert time.monotonic() - started < allowed(3)
