@@ -42,9 +42,10 @@ from gateway.local.command import Command  # noqa: E402
 from gateway.local.ports import HOST, free_ports  # noqa: E402
 from gateway.local.supervision.process import end, spawn, wait_until  # noqa: E402
 
-TRAININGS, SERIES = 20, 10  # processes, each with a run, and series of each
+TRAININGS, SERIES = 10, 10  # processes, each with a run, and series of each
 SAMPLED = 20  # watchers whose events are read for their latency
 READY_S = 90.0
+LAST_S = 20.0  # for the last event of a stream that was dropped
 EMITTER = """
 import json, sys, time
 import gateway
@@ -95,8 +96,9 @@ async def _watched(log: Log, folder: Path, api: _Api, *, watchers: int, rate: fl
     silent = _never_reads(api.port)
     sampled = [_Watcher(number, is_sampled=number < SAMPLED) for number in range(watchers - 1)]
     tasks = [asyncio.create_task(one.watch(api.port)) for one in sampled]
-    while not all(one.is_open or task.done() for one, task in zip(sampled, tasks, strict=True)):
-        await asyncio.sleep(0.1)
+    for one, task in zip(sampled, tasks, strict=True):
+        opened = asyncio.create_task(one.opened.wait())
+        await asyncio.wait({task, opened}, return_when=asyncio.FIRST_COMPLETED)
     if broken := [task for task in tasks if task.done()]:
         raise Missing(f"a watcher could not begin: {broken[0].exception()}")
     report("emitting with them")
@@ -132,7 +134,7 @@ class _Watcher:
         names = number % SERIES, (number + 1) % SERIES
         self._path = f"/v1/stream/series?run_id=watched-{number % TRAININGS}&name=m{names[0]}&name=m{names[1]}"
         self._is_sampled = is_sampled
-        self.is_open = False
+        self.opened = asyncio.Event()
         self.events = self.bytes = self.points = self.left_out = 0
         self.latency_ms: list[float] = []
 
@@ -147,11 +149,12 @@ class _Watcher:
             while True:
                 if not self._is_sampled:
                     piece = await reader.read(1 << 16)
-                    self.is_open = True
+                    self.opened.set()
                     self.events, self.bytes = self.events + piece.count(b"event: series"), self.bytes + len(piece)
                     continue
                 line = await reader.readline()
-                self.is_open, self.bytes = True, self.bytes + len(line)
+                self.opened.set()
+                self.bytes += len(line)
                 if line.startswith(b'data: {"as_of"'):
                     self._read(json.loads(line[6:]))
         finally:
@@ -175,10 +178,10 @@ def _never_reads(port: int) -> socket.socket:
 
 def _last_event(connection: socket.socket) -> str:
     """Return the reason with which a stream ended; "" if it has not."""
-    connection.settimeout(10)
-    text = bytearray()
+    connection.settimeout(LAST_S)
+    text, deadline = bytearray(), monotonic() + LAST_S
     try:
-        while piece := connection.recv(1 << 20):
+        while monotonic() < deadline and (piece := connection.recv(1 << 20)):
             text += piece
     except OSError as error:
         return f"was cut off ({error}) after {len(text):,} bytes"
@@ -247,7 +250,7 @@ def _mib(pid: int) -> float:
 
 
 def report(text: str) -> None:
-    """Say what is done now."""
+    """Print what is measured now."""
     print(f"# {time() % 86_400:.0f} {text}", file=sys.stderr, flush=True)
 
 

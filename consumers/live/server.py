@@ -31,7 +31,7 @@ log = logging.getLogger("consumers.live")
 
 
 class Protocol(H11Protocol):
-    """HTTP whose requests know their connection: a stream that nobody reads is ended there."""
+    """HTTP whose requests know their connection: a stream whose client does not read is ended there."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Pass the connection on, in the state that each request gets."""

@@ -3,7 +3,7 @@ The rows that a reader has not taken yet: never more points than a limit.
 
 Pure. Beyond the limit rows keep their corners only, then rows of a series that follow each other become one, until half
 of the limit is left. If that is not enough, because more series changed than the limit has points, all rows are dropped
-and the reader is told to read again.
+and the reader has to read again.
 """
 
 from __future__ import annotations

@@ -33,14 +33,14 @@ class Recent:
 
     def __init__(self, limit: int = MAX_SUBJECTS) -> None:
         self.number = 0  # of records that were noted
-        self.changed = asyncio.Event()  # set by each record; whoever waits clears it
+        self.changed = asyncio.Event()  # set by each record; the task that waits clears it
         self._limit = limit
         self._seen: OrderedDict[tuple[Subject, int], _Seen] = OrderedDict()
         self._floor: dict[int, int] = {}  # by partition: nothing is known of records below
         self._forgotten = 0  # number of the newest entry that was forgotten
 
     def begin(self, positions: Mapping[int, int]) -> None:
-        """Begin anew at these offsets."""
+        """Forget everything, and begin at these offsets."""
         self._seen.clear()
         self._floor = dict(positions)
         self._forgotten = self.number
