@@ -43,7 +43,7 @@ class Question(ABC):
 
     @abstractmethod
     async def find(self, now: Snapshot, subjects: Sequence[Subject], missed: Sequence[Subject]) -> dict[Any, Any]:
-        """Return what readers are told, by item: about the first, and about the others as to one that knows nothing."""
+        """Return what readers learn, by item: about the first, and about the others as to one that knows nothing."""
 
     def lost(self, subjects: Sequence[Subject]) -> str:
         """Return why the subjects do not tell what changed; "": they do."""

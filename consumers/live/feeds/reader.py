@@ -1,8 +1,8 @@
 """
 The events of one connection, in frames: its topics by turns, at most so many times a second.
 
-The position of each topic moves only with what was sent of it, so a reader that goes on from the `id` of an event gets
-everything that follows it, once.
+The position of each topic moves only with what was sent of it, so a reader that continues from the `id` of an event
+gets everything that follows it, once.
 """
 
 from __future__ import annotations

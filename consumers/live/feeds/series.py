@@ -1,8 +1,8 @@
 """
 The topic `series`: new points of series of some runs, as the tail publishes them.
 
-Each point comes once: a stream goes on where its position is, and what a producer sent twice is left out. What makes
-earlier points wrong (a new attempt, a deleted or renamed series, a late record) is told as `reread`.
+Each point comes once: a stream continues where its position is, and what a producer sent twice is left out. What makes
+earlier points wrong (a new attempt, a deleted or renamed series, a late record) is an event `reread`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Where a stream of several topics goes on, as text: `runs=0:17;series=0:19;alerts=12`.
+Where a stream of several topics continues, as text: `runs=0:17;series=0:19;alerts=12`.
 
 A stream of one topic that follows the log has the offsets alone, as `as_of` has; these stand for every topic but
 alerts.

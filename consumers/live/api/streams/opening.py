@@ -62,7 +62,7 @@ async def _frames(subscribers: Subscribers, reader: Reader) -> AsyncGenerator[by
             async for frame in frames:
                 yield frame
     except (LogUnavailable, LogGap, LogDamaged, StoreUnavailable, Failure):
-        return  # the status is sent already; the reader goes on from its last position and gets the error then
+        return  # the status is sent already; the reader continues from its last position and gets the error then
     finally:
         subscribers.leave(reader)
         reader.close()

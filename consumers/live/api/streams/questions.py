@@ -89,7 +89,7 @@ class StreamQuestion(BaseModel):
 
 
 class Since:
-    """Where a stream goes on."""
+    """Where a stream continues."""
 
     def __init__(self, text: str | None, parameter: str) -> None:
         """Read the text. Raises Failure 400."""

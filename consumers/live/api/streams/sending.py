@@ -1,5 +1,5 @@
 """
-The answer that is a stream. A client that takes nothing for STALLED_S is dropped, and told why.
+The answer that is a stream. A client that takes nothing for STALLED_S is dropped, with a reason.
 
 What was sent and not taken waits in the socket and in the buffer of its connection, both of which are bounded, and then
 the next frame waits. ASGI cannot write past that point, so the last event goes to the connection itself, which closes
