@@ -101,6 +101,7 @@ class Completeness(_Document):
     missing: list[tuple[int, int]] = Field(default_factory=list)  # [first, after last) sequence numbers
     refused_duplicates: int = 0
     dropped_points: int = 0  # dropped and counted by the producer at its own limit, never sent
+    author: str = Field(default="", description="who sent its events: of a change over HTTP; empty: not known")
 
 
 class RunLog(_Document):

@@ -70,6 +70,7 @@ class ProducerRow:
     expected: int | None = None
     expected_points: int | None = None
     dropped: int = 0
+    author: str = ""
 
 
 @dataclass(slots=True)

@@ -158,6 +158,8 @@ def _received(producer: dict[str, Any]) -> str:
         parts.append(f"{producer['dropped_points']:,} points dropped by it")
     if producer["expected"] is None:
         parts.append("still open")
+    if producer.get("author"):  # an API of an older release does not say it
+        parts.append(f"by {producer['author']}")
     return ", ".join(parts)
 
 

@@ -124,3 +124,4 @@ class ProducerClosed(Event):
     batches: Count  # records of this producer for this run, this one included
     points: Count  # metric points in them
     dropped: Count = 0  # points, values, lines and notes dropped at a limit, never sent
+    author: IndexedText = ""  # who sent its events, if that is known: a change over HTTP is a producer of its own

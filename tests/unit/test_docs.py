@@ -84,6 +84,8 @@ def test_settings_and_commands_that_the_readme_names_exist() -> None:
         "import",
         "mcp",
         "sync",
+        "tokens",
+        "views",
         *project["entry-points"]["gateway.commands"],
     }
 

@@ -60,7 +60,9 @@ async def edit_run(
 def _records(run_id: str, identity: RequestIdentity, asked: RunEdits, attempt: int) -> list[EncodedRecord]:
     """Return the events that are asked for and the end of their producer, as records."""
     events = _events(asked, identity.time, attempt)
-    events.append(ev.ProducerClosed(time=identity.time, batches=len(events) + 1, points=0, dropped=0))
+    events.append(
+        ev.ProducerClosed(time=identity.time, batches=len(events) + 1, points=0, dropped=0, author=identity.author)
+    )
     producer = ProducerId(identity.producer)
     return [encode(Envelope(RunId(run_id), producer, seq, identity.time, event)) for seq, event in enumerate(events)]
 

@@ -146,7 +146,7 @@ def _apply(context: FoldContext, event: ev.AnyEvent) -> None:
         case ev.ProducerClosed():
             producer = context.producer
             producer.expected, producer.expected_points = event.batches, event.points
-            producer.dropped = event.dropped
+            producer.dropped, producer.author = event.dropped, event.author
         case ev.Heartbeat():
             pass  # fold() has already set the time of the run's last event
         case ev.AttemptStarted():

@@ -239,6 +239,7 @@ def _completeness(row: Row) -> Completeness:
         missing=[(first, end) for first, end in row["missing"]],
         refused_duplicates=row["refused"],
         dropped_points=row["dropped"],
+        author=row["author"],
     )
 
 

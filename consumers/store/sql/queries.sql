@@ -65,7 +65,8 @@ ON CONFLICT (run_id) DO UPDATE SET
 INSERT INTO producers SELECT * FROM json_populate_recordset(NULL::producers, $1::text::json)
 ON CONFLICT (run_id, producer) DO UPDATE SET
     next_seq = excluded.next_seq, missing = excluded.missing, refused = excluded.refused,
-    expected = excluded.expected, expected_points = excluded.expected_points, dropped = excluded.dropped;
+    expected = excluded.expected, expected_points = excluded.expected_points, dropped = excluded.dropped,
+    author = excluded.author;
 
 -- name: save_steps
 INSERT INTO steps SELECT * FROM json_populate_recordset(NULL::steps, $1::text::json)

@@ -9,6 +9,7 @@ export interface Producer {
   missing: [first: number, end: number][];
   refused_duplicates: number;
   dropped_points: number;
+  author: string;
 }
 
 export interface StepLog {

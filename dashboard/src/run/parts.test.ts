@@ -118,7 +118,7 @@ test("a parameter is read back as it was, whatever it holds", () => {
   expect([writtenValue("adam"), writtenValue("1")]).toEqual(["adam", '"1"']);
 });
 
-const producer = { producer: "p", received: 4, expected: 4, missing: [] as [number, number][], refused_duplicates: 0, dropped_points: 0 };
+const producer = { producer: "p", received: 4, expected: 4, missing: [] as [number, number][], refused_duplicates: 0, dropped_points: 0, author: "" };
 
 test("a certificate names each loss, and what trackers have is said in words", () => {
   const found = { as_of: "", folded: { partition: 2, offset: 1_234 }, missing: 0, dead_letters: 0, deliveries: [] };

@@ -35,6 +35,7 @@ export function Record({ log, data }: { log: RunLog; data: RunData }) {
                 <th scope="col">producer</th>
                 {["sent", "received", "missing", "duplicates refused", "points dropped"].map((one) => <th key={one} scope="col" class="num">{one}</th>)}
                 <th scope="col">numbers that are missing</th>
+                <th scope="col">by</th>
               </tr>
             </thead>
             <tbody>
@@ -50,6 +51,7 @@ export function Record({ log, data }: { log: RunLog; data: RunData }) {
                     {one.missing.slice(0, MOST_GAPS).map(([first, end]) => (end - first === 1 ? count(first) : `${count(first)}–${count(end - 1)}`)).join(", ")}
                     {one.missing.length > MOST_GAPS && ` and ${plural(one.missing.length - MOST_GAPS, "gap")} more`}
                   </td>
+                  <td>{one.author}</td>
                 </tr>
               ))}
             </tbody>

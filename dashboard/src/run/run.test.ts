@@ -5,7 +5,7 @@ import { consumers, lagVerdict, trackerVerdict } from "../system/health";
 import type { Delivery } from "../system/health";
 import { completeness, flatSteps, logTime } from "./log";
 
-const producer = { producer: "p", received: 4, expected: 4, missing: [] as [number, number][], refused_duplicates: 0, dropped_points: 0 };
+const producer = { producer: "p", received: 4, expected: 4, missing: [] as [number, number][], refused_duplicates: 0, dropped_points: 0, author: "" };
 
 test("completeness says what is missing, dropped, or still to come", () => {
   expect(completeness([producer])).toMatchObject({ tone: "good", text: "4 of 4 records received, 0 missing, 0 duplicates refused, from 1 producer" });

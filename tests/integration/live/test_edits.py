@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from gateway.cli import main
 from schemas import events as ev
+from schemas.runtime.access.tokens import create_token
 from schemas.subjects import Subject
 from schemas.wire import ProducerId, RegistryEnvelope
-from tests.support.live_server import Live, folding, serving, settings_for, training
+from tests.support.live_server import Live, folding, serving, settings_for, training, until
 from tests.support.log_author import START, Author
 
 BODY = {"zeta": [1, 2.5, None, True, "é"], "alpha": {"deep": {"er": []}}}
@@ -219,6 +220,16 @@ async def check_edits_of_a_run(live: Live) -> None:
 
     ends = [(one["received"], one["expected"]) for one in (await log(again))["completeness"]]
     assert sorted(ends, key=str) == [(2, 2), (3, 3), (4, None), (5, 5)]  # None: the training still runs
+    text = create_token(live.settings.tokens_path, "ada", ["read", "write"])[1]
+    shown = {"Authorization": f"Bearer {text}"}
+
+    async def is_ada() -> bool:
+        return bool((await live.http.get("/v1/me", headers=shown)).json().get("name") == "ada")
+
+    await until(is_ada, "the token is in force")
+    hers = (await live.http.post("/v1/runs/a/edits", json={"tags": {"new": "3"}}, headers=shown)).json()
+    authors = {one["producer"]: one["author"] for one in (await log(hers))["completeness"]}
+    assert {authors.pop(hers["request_id"]), *authors.values()} == {"ada", ""}
     await log(await edit(stage="deleted"))
     assert "a" not in [one["run_id"] for one in (await live.json("/v1/runs"))["runs"]]
     await log(await edit(stage="active"))

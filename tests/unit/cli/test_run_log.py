@@ -17,6 +17,7 @@ def producer(received: int, expected: int | None, *missing: tuple[int, int], twi
         "missing": [list(pair) for pair in missing],
         "refused_duplicates": twice,
         "dropped_points": dropped,
+        "author": "",
     }
 
 
@@ -28,6 +29,7 @@ def producer(received: int, expected: int | None, *missing: tuple[int, int], twi
         (producer(4, 5), "4 of 5, missing 4"),
         (producer(5, 10, (2, 3), (5, 7)), "5 of 10, missing 2, 5 to 6, 8 to 9"),
         (producer(1_000, 1_000, twice=3, dropped=12), "1,000 of 1,000, 3 duplicates refused, 12 points dropped by it"),
+        (producer(2, 2) | {"author": "ada"}, "2 of 2, by ada"),
     ],
 )
 def test_a_producer_names_every_missing_range(one: Any, expected: str) -> None:
