@@ -84,6 +84,6 @@ async def open_browser(url: str, **options: Any) -> AsyncIterator[Browser]:
 
 
 def record_request(browser: Browser, request: Request) -> None:
-    """Record the address of a request, except data: addresses, which need no server."""
-    if not request.url.startswith("data:"):
+    """Record the address of a request, except data: and blob: addresses, which need no server."""
+    if not request.url.startswith(("data:", "blob:")):
         browser.requested.append(request.url)

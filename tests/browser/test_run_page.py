@@ -40,7 +40,34 @@ def part(browser: Browser, name: str) -> Locator:
     return browser.page.get_by_role("region", name=name, exact=True)
 
 
-async def test_the_charts_grow_while_the_run_goes_on_and_a_million_points_hide_no_spike(
+async def follow_console(live: Live, browser: Browser, author: Author) -> None:
+    """The console shows its end as it grows, and stays where a person reads."""
+    page = browser.page
+
+    def said(first: int, count: int) -> Envelope:
+        lines = [f"line {number}" for number in range(first, first + count)]
+        times = array("q", [author.now() for _ in lines])
+        return author.envelope(ev.ConsoleText(time=author.now(), lines=lines, times=times))
+
+    await live.publish([said(0, 3_000)])
+    await page.goto(f"{live.url}/runs/{author.run_id}?view=console")
+    lines = page.locator(".console-lines")
+    await expect(lines.get_by_text("line 2999", exact=True)).to_be_visible()
+    await live.publish([said(3_000, 10)])
+    await expect(lines.get_by_text("line 3009", exact=True)).to_be_visible()
+    assert await page.locator(".console-line").count() < 200
+    await lines.focus()
+    await page.keyboard.press("PageUp")
+    await expect(lines).to_have_attribute("data-following", "false")
+    before = int(await lines.get_attribute("data-lines") or 0)
+    await live.publish([said(3_010, 10)])
+    await expect(lines).not_to_have_attribute("data-lines", str(before))
+    await expect(lines.get_by_text("line 3019", exact=True)).to_have_count(0)
+    await page.keyboard.press("e")
+    await expect(lines.get_by_text("line 3019", exact=True)).to_be_visible()
+
+
+async def test_charts_and_console_grow_with_the_run_and_a_million_points_hide_no_spike(
     live: Live, browser: Browser
 ) -> None:
     page, author = browser.page, Author("long", time=NOW)
@@ -67,12 +94,21 @@ async def test_the_charts_grow_while_the_run_goes_on_and_a_million_points_hide_n
         await page.keyboard.press(key)
     reading = page.locator('figure[data-panel="loss"] .chart-reading')
     await expect(reading).to_contain_text(f"step {SPIKE_AT:,} · 99")
+    await follow_console(live, browser, author)
     assert browser.console_errors == []
 
 
 async def test_a_run_of_ten_thousand_series_opens_and_finds_one(live: Live, browser: Browser) -> None:
-    author = Author("wide", time=NOW)
-    many = [author.metrics(f"layer{number % 20}/w{number}", [1.0, 2.0]) for number in range(10_000)]
+    author, two = Author("wide", time=NOW), {"steps": array("q", [0, 1]), "values": array("d", [1.0, 2.0])}
+
+    def layer(number: int) -> Envelope:
+        times = array("q", [author.now(), author.now()])
+        names = [f"layer{number}/w{at}" for at in range(number, 10_000, 20)]
+        return author.envelope(
+            ev.Metrics(time=author.time, series=[ev.Series(name=one, times=times, **two) for one in names])
+        )
+
+    many = [layer(number) for number in range(20)]
     await live.publish([author.start(name="wide"), *many])
     await browser.page.goto(f"{live.url}/runs/wide")
     await expect(chart(browser, "layer0/w0")).to_have_attribute("data-points", "2")
@@ -84,7 +120,7 @@ async def test_a_run_of_ten_thousand_series_opens_and_finds_one(live: Live, brow
     assert browser.console_errors == []
 
 
-async def test_a_point_leads_to_its_line_of_the_console_and_back(live: Live, browser: Browser, tmp_path: Path) -> None:
+async def test_points_lines_and_attempts_lead_to_each_other(live: Live, browser: Browser, tmp_path: Path) -> None:
     page = browser.page
     await live.publish(whole_run("whole", tmp_path / "store", time=NOW))
     await page.goto(f"{live.url}/runs/whole?view=overview")
@@ -110,38 +146,13 @@ async def test_a_point_leads_to_its_line_of_the_console_and_back(live: Live, bro
     await page.locator(".console-time").last.click()
     await expect(page.locator(".mark-chip")).to_be_visible()
     await expect(loss).to_have_attribute("data-points", str(STEPS))
+    await check_steps(live, browser)
     assert browser.console_errors == []
 
 
-async def test_a_console_follows_and_stops_where_a_person_reads(live: Live, browser: Browser) -> None:
-    author, page = Author("talks", time=NOW), browser.page
-
-    def said(first: int, count: int) -> Envelope:
-        lines = [f"line {number}" for number in range(first, first + count)]
-        times = array("q", [author.now() for _ in lines])
-        return author.envelope(ev.ConsoleText(time=author.now(), lines=lines, times=times))
-
-    await live.publish([author.start(), said(0, 3_000)])
-    await page.goto(f"{live.url}/runs/talks?view=console")
-    lines = page.locator(".console-lines")
-    await expect(lines.get_by_text("line 2999", exact=True)).to_be_visible()
-    await live.publish([said(3_000, 10)])
-    await expect(lines.get_by_text("line 3009", exact=True)).to_be_visible()
-    assert await page.locator(".console-line").count() < 200
-    await lines.focus()
-    await page.keyboard.press("PageUp")
-    await expect(lines).to_have_attribute("data-following", "false")
-    await live.publish([said(3_010, 10)])
-    await expect(page.locator(".console-foot")).to_contain_text("lines here")
-    await expect(lines.get_by_text("line 3019", exact=True)).to_have_count(0)
-    await page.keyboard.press("e")
-    await expect(lines.get_by_text("line 3019", exact=True)).to_be_visible()
-    assert browser.console_errors == []
-
-
-async def test_steps_and_what_later_attempts_replaced(live: Live, browser: Browser, tmp_path: Path) -> None:
+async def check_steps(live: Live, browser: Browser) -> None:
+    """Attempts are bars, those that later ones replaced on a toggle, and a bar leads to the console."""
     page = browser.page
-    await live.publish(whole_run("whole", tmp_path / "store", time=NOW))
     await page.goto(f"{live.url}/runs/whole?view=steps")
     bars = page.locator(".gantt-bar")
     await expect(bars).to_have_count(3)
@@ -154,7 +165,6 @@ async def test_steps_and_what_later_attempts_replaced(live: Live, browser: Brows
     await expect(page.locator(".console-line.marked")).to_contain_text("step 0 of 40")
     await page.keyboard.press("1")  # the toggle is that of the charts, too
     await expect(chart(browser, "train/loss")).to_have_attribute("data-points", str(STEPS + 5))
-    assert browser.console_errors == []
 
 
 async def test_what_is_changed_is_in_the_log_and_shown(live: Live, browser: Browser, tmp_path: Path) -> None:
@@ -194,43 +204,11 @@ async def test_what_is_changed_is_in_the_log_and_shown(live: Live, browser: Brow
     assert browser.console_errors == []
 
 
-async def test_files_are_shown_and_nothing_of_them_runs(live: Live, browser: Browser, tmp_path: Path) -> None:
+async def check_other_parts(live: Live, browser: Browser) -> None:
+    """Values, machines and the record are reached by key and by link, on a phone, too."""
     page = browser.page
-    await live.publish(whole_run("whole", tmp_path / "store", time=NOW))
-    await page.goto(f"{live.url}/runs/whole?view=artifacts")
-    picture = page.locator(".image-card")
-    await expect(picture).to_have_attribute("data-step", "35")
-    await page.get_by_role("slider", name="Step of the pictures").focus()
-    await page.keyboard.press("Home")
-    await expect(picture).to_have_attribute("data-step", "0")
-    drawn = "(image) => image.complete && image.naturalWidth === 16"
-    await until(lambda: picture.locator("img").evaluate(drawn), "the picture of step 0 is drawn")
-
-    await page.get_by_role("treeitem", name="report/").focus()
-    for key in ["ArrowRight", "ArrowDown", "ArrowDown", "Enter"]:
-        await page.keyboard.press(key)
-        await expect(page.get_by_role("treeitem", name="metrics.csv")).to_be_visible()
-    await expect(page.locator(".preview-table")).to_contain_text("a, b")
-    await page.get_by_role("treeitem", name="config.json").click()
-    await expect(page.locator(".preview-text")).to_contain_text('"layers": [')
-    await page.get_by_role("treeitem", name="page.html").click()
-    await expect(page.locator(".preview-text")).to_contain_text("<h1>hello</h1>")
-    assert await page.title() != "ran"
-    async with page.expect_download() as download:
-        await page.get_by_role("link", name="Download").click()
-    assert Path(await (await download.value).path()).read_bytes() == FILES["report/page.html"]
-    await page.get_by_role("treeitem", name="weights").click()
-    await expect(page.locator(".preview")).to_contain_text("s3://elsewhere/w")
-    assert browser.outside() == []
-    assert browser.console_errors == []
-
-
-async def test_values_machines_and_the_record_in_any_state_have_a_link(
-    live: Live, browser: Browser, tmp_path: Path
-) -> None:
-    page = browser.page
-    await live.publish(whole_run("whole", tmp_path / "store", time=NOW))
     await page.goto(f"{live.url}/runs/whole")
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
     for key, heading in {"3": "Machines over time", "6": "Values that are no numbers", "7": "Completeness"}.items():
         await page.keyboard.press(key)
         await expect(page.get_by_role("heading", name=heading)).to_be_visible()
@@ -258,4 +236,37 @@ async def test_values_machines_and_the_record_in_any_state_have_a_link(
         await expect(phone.page.get_by_role("heading", name="Trackers")).to_be_visible()
         assert await phone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert phone.console_errors == []
+
+
+async def test_files_are_shown_and_nothing_of_them_runs_and_each_part_has_a_link(
+    live: Live, browser: Browser, tmp_path: Path
+) -> None:
+    page = browser.page
+    await live.publish(whole_run("whole", tmp_path / "store", time=NOW))
+    await page.goto(f"{live.url}/runs/whole?view=artifacts")
+    picture = page.locator(".image-card")
+    await expect(picture).to_have_attribute("data-step", "35")
+    await page.get_by_role("slider", name="Step of the pictures").focus()
+    await page.keyboard.press("Home")
+    await expect(picture).to_have_attribute("data-step", "0")
+    drawn = "(image) => image.complete && image.naturalWidth === 16"
+    await until(lambda: picture.locator("img").evaluate(drawn), "the picture of step 0 is drawn")
+
+    await page.get_by_role("treeitem", name="report/").focus()
+    for key in ["ArrowRight", "ArrowDown", "ArrowDown", "Enter"]:
+        await page.keyboard.press(key)
+        await expect(page.get_by_role("treeitem", name="metrics.csv")).to_be_visible()
+    await expect(page.locator(".preview-table")).to_contain_text("a, b")
+    await page.get_by_role("treeitem", name="config.json").click()
+    await expect(page.locator(".preview-text")).to_contain_text('"layers": [')
+    await page.get_by_role("treeitem", name="page.html").click()
+    await expect(page.locator(".preview-text")).to_contain_text("<h1>hello</h1>")
+    assert await page.title() != "ran"
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Download").click()
+    assert Path(await (await download.value).path()).read_bytes() == FILES["report/page.html"]
+    await page.get_by_role("treeitem", name="weights").click()
+    await expect(page.locator(".preview")).to_contain_text("s3://elsewhere/w")
+    await check_other_parts(live, browser)
+    assert browser.outside() == []
     assert browser.console_errors == []

@@ -50,7 +50,7 @@ export function paint(ctx: CanvasRenderingContext2D, lines: readonly Line[], sce
   for (const line of lines) paintMarks(ctx, line, toX, scene);
   if (scene.mark !== null) {
     ctx.fillStyle = scene.markColour;
-    ctx.fillRect(toX(scene.mark) - scene.ratio / 2, y.end, scene.ratio, y.start - y.end);
+    ctx.fillRect(toX(scene.mark) - scene.ratio, y.end, 2 * scene.ratio, y.start - y.end);
   }
   ctx.restore();
 }

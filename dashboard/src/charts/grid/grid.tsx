@@ -18,7 +18,8 @@ import type { ShownRun } from "./lines";
 import type { CardProps } from "./props";
 import type { ChartSettings } from "./settings";
 
-const PANELS_AT_ONCE = 24; // of a section; more come as one scrolls
+const PANELS_AT_ONCE = 12; // of a section; more come as one scrolls
+const PANEL_PX = { width: 350, height: 290 }; // about; what is not drawn yet takes its place
 
 export interface GridProps {
   store: SeriesStore;
@@ -84,8 +85,8 @@ export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: G
   return (
     <div class="chart-grid">
       <Problem error={store.problem.value} />
-      {sections.map((section) => (
-        <SectionOf key={section.name} section={section} sections={sections} card={(panel) => card(panel, { onFull: () => (address.FULL.value = panel) })} />
+      {sections.map((section, at) => (
+        <SectionOf key={section.name} section={section} sections={sections} isFirst={at === 0} card={(panel) => card(panel, { onFull: () => (address.FULL.value = panel) })} />
       ))}
       {store.isReady.value && !all.length && <p class="chart-empty">{store.panels.value.size ? "No chart has such a name." : "These runs have no series yet."}</p>}
       {full && store.panels.value.has(full) && (
@@ -107,11 +108,13 @@ export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: G
 interface SectionProps {
   section: Section;
   sections: readonly Section[];
+  /** Drawn at once; others when they come near the screen. */
+  isFirst: boolean;
   card: (panel: string) => ComponentChild;
 }
 
-function SectionOf({ section: { name, panels }, sections, card }: SectionProps) {
-  const shown = useSignal(PANELS_AT_ONCE);
+function SectionOf({ section: { name, panels }, sections, isFirst, card }: SectionProps) {
+  const shown = useSignal(isFirst ? PANELS_AT_ONCE : 0);
   const end = useRef<HTMLDivElement>(null);
   const isFolded = address.FOLDED.value.includes(name);
   const isCut = !isFolded && shown.value < panels.length;
@@ -137,9 +140,15 @@ function SectionOf({ section: { name, panels }, sections, card }: SectionProps) 
           ))}
         </div>
       )}
-      {isCut && <div ref={end} class="chart-end" />}
+      {isCut && <div ref={end} class="chart-end" style={{ height: `${placeOf(panels.length - shown.value)}px` }} />}
     </section>
   );
+}
+
+/** Height that panels need which are not drawn yet, in CSS pixels: of as many as come next. */
+function placeOf(panels: number): number {
+  const inRow = Math.max(1, Math.floor(innerWidth / PANEL_PX.width));
+  return Math.ceil(Math.min(panels, PANELS_AT_ONCE) / inRow) * PANEL_PX.height;
 }
 
 const DRAGGED = "text/x-panel";
