@@ -1,6 +1,6 @@
 /** The console of a run: only lines in view are drawn; it follows its end, is searched, and leads to the charts. */
 import { useSignal, useSignalEffect } from "@preact/signals";
-import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { paced } from "../../api/paced";
 import { useCommands } from "../../app/commands";
 import { Button } from "../../components/button";
@@ -107,14 +107,25 @@ export function Console({ runId, data, isOver }: { runId: string; data: RunData;
 }
 
 function Tools({ isFollowing, onFollow }: { isFollowing: boolean; onFollow: () => void }) {
+  // What is typed is in the box at once and in the address a moment later; what the address says otherwise wins.
+  const [text, setText] = useState(SEARCH.value);
+  const sent = useRef(SEARCH.value);
   const typing = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  const search = (text: string): void => {
+  useEffect(() => {
+    if (SEARCH.value !== sent.current) setText((sent.current = SEARCH.value));
+  }, [SEARCH.value]);
+  useEffect(() => () => clearTimeout(typing.current), []);
+  const search = (next: string): void => {
+    setText(next);
     clearTimeout(typing.current);
-    typing.current = setTimeout(() => change([SEARCH.written(text), AT.written(0)], { replace: true }), TYPING_MS);
+    typing.current = setTimeout(() => {
+      sent.current = next;
+      change([SEARCH.written(next), AT.written(0)], { replace: true });
+    }, TYPING_MS);
   };
   return (
     <div class="card-head console-tools" role="toolbar" aria-label="Console">
-      <input id="console-search" type="search" placeholder={IS_REGEX.value ? "Regular expression" : "Search lines"} aria-label="Search lines" value={SEARCH.value} onInput={(event) => search(event.currentTarget.value)} />
+      <input id="console-search" type="search" placeholder={IS_REGEX.value ? "Regular expression" : "Search lines"} aria-label="Search lines" value={text} onInput={(event) => search(event.currentTarget.value)} />
       <label><input type="checkbox" checked={IS_REGEX.value} onChange={(event) => (IS_REGEX.value = event.currentTarget.checked)} /> regex</label>
       <select aria-label="Stream" value={STREAM.value} onChange={(event) => (STREAM.value = event.currentTarget.value)}>
         <option value="">all streams</option>
