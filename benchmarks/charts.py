@@ -1,23 +1,30 @@
 """
-How long the store takes for a chart of 1,000 buckets, by size of the series and order of its steps.
+How long the store takes for a chart of 1,000 buckets, by size of the series, order of its steps, and range.
 
-The chunks of each series are written directly, as the fold would write them, so 100 million points (1.7 GB) take two
-minutes. `python -m benchmarks.charts postgresql://... [points ...]` prints a table; it creates tables in that database,
-which must be empty.
+`python -m benchmarks.charts` writes the chunks of each series directly, as the fold would write them, charts them, and
+prints a table; with `--quick` up to 10 million points a series and fewer calls. A time is the best and the median of
+the whole call in this process, and the processor time of the best call, of this process and of PostgreSQL together,
+which says more on a busy machine. GATEWAY_POSTGRES names a server to use; without it one is started.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import math
+import os
 import sys
+import tempfile
 from array import array
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from benchmarks.machine import caption, describe, load
+from benchmarks.search import execute, running_postgres
 from consumers.materialiser.fold.corners import corners_of
 from consumers.store.codec.copy_format import COLUMNS, copy_stream
 from consumers.store.migrations import migrate
@@ -29,18 +36,32 @@ from consumers.store.write.chunk_groups import save_groups
 from consumers.store.write.partitions import open_months
 
 SIZES = (100_000, 1_000_000, 10_000_000, 100_000_000)
-FEW = 10_000_000  # points of series with steps in another order than they rise
-BUCKETS, CALLS, MONTH = 1_000, 15, 202601
+QUICK_SIZES = SIZES[:3]
+FEW = 10_000_000  # points of series with steps in another order than they rise; of --quick 1 million
+BUCKETS, MONTH, TARGET_MS = 1_000, 202601, 20.0
 START_US = 1_700_000_000_000_000
 COPY_S = 3_600
+REPEATED = 1_000  # chunks that PostgreSQL repeats with later steps and times, which is faster than to send more
+REPEAT = """
+INSERT INTO chunks (
+    series_id, first_index, month, points, min_step, max_step, min_time, max_time, first_value, last_value, min_value,
+    max_value, non_finite, steps, times, point_values, ends, time_deltas, corners
+)
+SELECT c.series_id, c.first_index + n * $2::bigint, month, points, min_step + n * $2, max_step + n * $2,
+       min_time + n * $2 * 1000, max_time + n * $2 * 1000, first_value, last_value, min_value, max_value, non_finite,
+       steps, times, point_values, ends, time_deltas,
+       (SELECT array_agg(at + n * $2 * CASE WHEN place IN (2, 4, 7) THEN 1 WHEN place = 9 THEN 0 ELSE 1000 END
+                         ORDER BY place) FROM unnest(corners) WITH ORDINALITY AS u (at, place))
+FROM generate_series(1, $3::bigint) AS n CROSS JOIN chunks c WHERE c.series_id = $1
+"""
 
 
 class Measured(NamedTuple):
-    """Median time of a chart."""
+    """Times of a chart by what is asked for: best, median, processor time of the best, ms."""
 
     order: str
     points: int
-    ms: dict[str, float]  # by what is asked for
+    ms: dict[str, tuple[float, float, float]]
 
 
 def chunks_of(series: UUID, points: int, order: str) -> Iterator[ChunkRow]:
@@ -68,30 +89,57 @@ def chunks_of(series: UUID, points: int, order: str) -> Iterator[ChunkRow]:
 
 async def store(connection: PooledConnection, series: UUID, points: int, order: str) -> None:
     """Write a series of whole chunks, and the summaries of their groups."""
+    sent = min(points, REPEATED * CHUNK_POINTS) if order == "rising" else points
 
     async def pieces() -> AsyncIterator[bytes]:
-        for piece in copy_stream(chunks_of(series, points, order)):
+        for piece in copy_stream(chunks_of(series, sent, order)):
             yield piece
 
     await connection.copy_to_table("chunks", source=pieces(), columns=COLUMNS, format="binary", timeout=COPY_S)
+    if points > sent:
+        await connection.execute(REPEAT, series, sent, points // sent - 1, timeout=COPY_S)
     for number in range(points // CHUNK_POINTS // GROUP_CHUNKS):
         await save_groups(connection, [FullGroup(series, number, MONTH)])
 
 
-async def measure(connection: PooledConnection, row: dict[str, Any], window: Window) -> float:
-    """Return the median time of a chart in ms."""
-    times = []
-    for _ in range(CALLS):
-        begin = perf_counter()
+def server_s(process: int) -> float:
+    """Return the processor time of a process of this machine; 0 where it is not known."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
+    except OSError:
+        return 0.0
+
+
+async def measure(
+    connection: PooledConnection, row: dict[str, Any], window: Window, calls: int
+) -> tuple[float, float, float]:
+    """Return the best and the median time of a chart, and the least processor time, in ms."""
+    times, busy = list[float](), list[float]()
+    server = await connection.fetchval("SELECT pg_backend_pid()")
+    for _ in range(calls):
+        begin, work = perf_counter(), process_time() + server_s(server)
         async for _, found in charts(connection, [Wanted([row], window)], BUCKETS):
             assert found.chart.in_range
         times.append(1_000 * (perf_counter() - begin))
-    return median(times)
+        busy.append(1_000 * (process_time() + server_s(server) - work))
+    return min(times), median(times), min(busy)
 
 
-async def run(dsn: str, sizes: Sequence[int]) -> list[Measured]:
-    """Fill the database and measure."""
-    database = await open_database(dsn)
+def windows_of(size: int, last: int) -> dict[str, Window]:
+    """Return what is asked of a series of so many points up to this step."""
+    return {
+        "all": ALL,
+        "40 % of the steps": Window(last // 4 + 7, last // 4 + last * 4 // 10),
+        "half of the time": Window(min_time=START_US + 250 * size + 7, max_time=START_US + 750 * size),
+        "1,000 steps": Window(last // 2 + 7, last // 2 + 1_006),
+    }
+
+
+async def run(dsn: str, sizes: Sequence[int], few: int, calls: int) -> list[Measured]:
+    """Fill a database and measure."""
+    name = f"charts_{os.getpid()}"
+    await execute(dsn, f"CREATE DATABASE {name}")
+    database = await open_database(f"{dsn.rpartition('/')[0]}/{name}")
     found = []
     try:
         await migrate(database)
@@ -99,34 +147,50 @@ async def run(dsn: str, sizes: Sequence[int]) -> list[Measured]:
             async with connection.transaction():
                 await open_months(connection, {MONTH: 1})
             wanted = [(order, size) for order in ("rising", "falling", "interleaved") for size in sizes]
-            for number, (order, size) in enumerate(one for one in wanted if one[0] == "rising" or one[1] <= FEW):
+            for number, (order, size) in enumerate(one for one in wanted if one[0] == "rising" or one[1] <= few):
                 series = UUID(int=number + 1)
                 await store(connection, series, size, order)
                 await connection.execute("VACUUM ANALYZE chunk_groups")
+                await connection.execute("VACUUM ANALYZE chunks", timeout=COPY_S)
                 row = {"series_id": series, "month": MONTH, "points": size, "open_index": size}
-                last = size // 4 if order == "interleaved" else size
-                windows = {
-                    "all": ALL,
-                    "a tenth of the steps": Window(last // 2 + 7, last // 2 + last // 10),
-                    "half of the time": Window(min_time=START_US + 250 * size + 7, max_time=START_US + 750 * size),
-                    "1,000 steps": Window(last // 2 + 7, last // 2 + 1_006),
-                }
-                ms = {name: await measure(connection, row, window) for name, window in windows.items()}
+                windows = windows_of(size, size // 4 if order == "interleaved" else size)
+                ms = {asked: await measure(connection, row, window, calls) for asked, window in windows.items()}
                 found.append(Measured(order, size, ms))
                 print(found[-1], file=sys.stderr, flush=True)
     finally:
         await database.close()
+        await execute(dsn, f"DROP DATABASE {name} WITH (FORCE)")
     return found
 
 
 def table(found: Sequence[Measured]) -> str:
-    """Return the measurements as Markdown."""
+    """Return the measurements as Markdown: best / median (processor time)."""
     names = list(found[0].ms)
-    lines = [f"| steps | points | {' | '.join(f'{name}, ms' for name in names)} |", "|---|---|" + "---|" * len(names)]
+    lines = [f"| steps | points | {' | '.join(f'{name}, ms' for name in names)} |", "|---|---:|" + "---:|" * len(names)]
     for one in found:
-        lines.append(f"| {one.order} | {one.points:,} | {' | '.join(f'{one.ms[name]:.1f}' for name in names)} |")
+        cells = [f"{best:.1f} / {middle:.1f} ({busy:.1f})" for best, middle, busy in map(one.ms.__getitem__, names)]
+        lines.append(f"| {one.order} | {one.points:,} | {' | '.join(cells)} |")
+    above = [f"{one.order} {one.points:,}, {name}" for one in found for name in names if one.ms[name][1] > TARGET_MS]
+    lines += ["", f"Target: {TARGET_MS:.0f} ms. Medians above it: {'; '.join(above) or 'none'}."]
     return "\n".join(lines)
 
 
+def main() -> None:
+    """Read the options, measure, and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
+    parser.add_argument(
+        "sizes", nargs="*", type=int, help="points of a series, multiples of a million or less than one"
+    )
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    started, before = perf_counter(), load()
+    sizes = options.sizes or (QUICK_SIZES if options.quick else SIZES)
+    with tempfile.TemporaryDirectory(prefix="gateway-charts-") as folder, running_postgres(Path(folder)) as dsn:
+        found = asyncio.run(run(dsn, sizes, FEW // 10 if options.quick else FEW, 9 if options.quick else 21))
+    print(table(found))
+    command = f"python -m benchmarks.charts {' '.join(sys.argv[1:])}".strip()
+    print(f"\n{caption(describe(command, [], (before, load()), perf_counter() - started))}")
+
+
 if __name__ == "__main__":
-    print(table(asyncio.run(run(sys.argv[1], [int(one) for one in sys.argv[2:]] or SIZES))))
+    main()

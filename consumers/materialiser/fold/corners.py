@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from array import array
+from struct import Struct
 
 from consumers.store.rows import ChunkRow
 from schemas.columns import FloatArray, IntArray
 
+_FLOAT = Struct("d")
 NAN, INFINITY, NEGATIVE_INFINITY = 1, 2, 4  # kinds of values that are not finite, as bits
 
 
@@ -37,8 +39,8 @@ def corners_of(chunk: ChunkRow, *, ends_repeat: bool) -> tuple[IntArray, FloatAr
         end = max(range(len(steps)), key=lambda at: (steps[at], times[at], at))
     low = high = begin
     if chunk.min_value is not None and chunk.max_value is not None:
-        floats = values.tolist()
-        low, high = floats.index(chunk.min_value), floats.index(chunk.max_value)
+        packed = values.tobytes()
+        low, high = (_place(values, packed, bound) for bound in (chunk.min_value, chunk.max_value))
     places = [times[begin], steps[low], times[low], steps[high], times[high], times[end]]
     if chunk.non_finite:
         odd = [at for at, value in enumerate(values) if not math.isfinite(value)]
@@ -47,3 +49,13 @@ def corners_of(chunk: ChunkRow, *, ends_repeat: bool) -> tuple[IntArray, FloatAr
             kinds |= NAN if math.isnan(values[at]) else INFINITY if values[at] > 0 else NEGATIVE_INFINITY
         places += [steps[odd[0]], times[odd[0]], kinds]
     return array("q", places), array("d", [values[begin], values[end]])
+
+
+def _place(values: FloatArray, packed: bytes, wanted: float) -> int:
+    """Return the place of the first of these values that equals a finite one; `packed` has their bytes."""
+    if wanted == 0:  # as -0.0 does, which has other bytes
+        return values.index(wanted)
+    key, at = _FLOAT.pack(wanted), -1
+    while (at := packed.index(key, at + 1)) % _FLOAT.size:  # these bytes may also lie across two values
+        pass
+    return at // _FLOAT.size

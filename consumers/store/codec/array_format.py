@@ -17,7 +17,7 @@ from typing import TypeVar
 from schemas.columns import FloatArray, IntArray
 
 _HEADER_WORDS = 5  # words of four bytes; each value has three more
-_HEADER_BYTES, _VALUE_BYTES = 20, 12
+_HEADER_BYTES, _VALUE_BYTES, _DELTA_BYTES = 20, 12, 8
 
 N = TypeVar("N", int, float)
 
@@ -34,8 +34,11 @@ def floats_of(arrays: Iterable[bytes]) -> FloatArray:
 
 def deltas_of(sent: bytes) -> array[int]:
     """Return the values of one int[]."""
-    with memoryview(sent) as of, of.cast("i") as words:
-        column = array("i", words[_HEADER_WORDS + 1 :: 2])
+    column = array("i")
+    bare = bytearray(4 * max(0, (len(sent) - _HEADER_BYTES) // _DELTA_BYTES))
+    with memoryview(bare) as into, into.cast("i") as bits, memoryview(sent) as of, of.cast("i") as words:
+        bits[:] = words[_HEADER_WORDS + 1 :: 2]
+    column.frombytes(bare)
     if sys.byteorder == "little":
         column.byteswap()
     return column

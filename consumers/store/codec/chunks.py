@@ -37,13 +37,18 @@ def unpack(chunks: Iterable[Any]) -> tuple[IntArray, IntArray, FloatArray]:
     """Return the steps, times and values of rows of `packed_chunks`, concatenated."""
     steps, times, values = array("q"), array("q"), array("d")
     for chunk in chunks:
-        steps.extend(_even_steps(chunk) if chunk["steps"] is None else ints_of([chunk["steps"]]))
+        steps.extend(steps_of(chunk))
         if chunk["times"] is None:
             times.extend(map(chunk["min_time"].__add__, deltas_of(chunk["time_deltas"])))
         else:
             times.extend(ints_of([chunk["times"]]))
         values.extend(floats_of([chunk["point_values"]]))
     return steps, times, values
+
+
+def steps_of(chunk: Any) -> Sequence[int]:
+    """Return the steps of one row of `packed_chunks`."""
+    return _even_steps(chunk) if chunk["steps"] is None else ints_of([chunk["steps"]])
 
 
 def _even_steps(chunk: Any) -> Sequence[int]:

@@ -83,30 +83,42 @@ class OrderedSearch:
         """
         builder = StatementBuilder(lost_after_s)
         conditions = [self.condition(builder)]
-        places, joined, keys = "", list[str](), list[_SortKey]()
+        places, joined, keys = "", list[str](), dict[int, _SortKey]()  # by the number of the order
         for at, order in enumerate(self._orders):
-            if lacking is not None and at < lacking:
-                conditions.append(filled(sql("without_key"), {"keys": builder.keys(order.key, nan=True)}))
+            is_text = self._is_text_of_number(at)
+            if lacking is not None and (at < lacking or (is_text and at == lacking + 1)):
+                if at < lacking:
+                    conditions.append(filled(sql("without_key"), {"keys": builder.keys(order.key, nan=True)}))
                 places += f", 2 AS rank{at}, NULL AS value{at}"
                 continue
             is_there = at == lacking
             if order.key.kind in OF_PARTS or order.key.name in OF_EXPERIMENTS:
                 parts = {"keys": builder.keys(order.key, nan=not is_there), "alias": f"o{at}"}
                 joined.append(filled(sql("join_there" if is_there else "join_keys"), parts))
-            key = _sort_key(order, f"o{at}.sort_value")
-            keys.append(key._replace(rank=None) if is_there else key)
-            places += f", {keys[-1].rank or 0} AS rank{at}, {key.column} AS value{at}"
-        behind = after and after._replace(places=after.places[lacking or 0 :])
+            column = f"o{at}.sort_value"
+            if is_text and not is_there:
+                column = f"(CASE WHEN o{at - 1}.sort_value IS NULL THEN {column} END)"
+            key = _sort_key(order, column)
+            keys[at] = key._replace(rank=None) if is_there else key
+            places += f", {keys[at].rank or 0} AS rank{at}, {key.column} AS value{at}"
+        behind = after and after._replace(places=tuple(after.places[at] for at in keys))
         return builder.query(
             "search_by_keys",
             places=places,
             joined=" ".join(joined),
             condition=" AND ".join(conditions),
-            behind="true" if behind is None else _behind(keys, behind, builder),
-            order=", ".join([*map(_direction, keys), "r.run_id"]),
+            behind="true" if behind is None else _behind(list(keys.values()), behind, builder),
+            order=", ".join([*map(_direction, keys.values()), "r.run_id"]),
             limit=limit,
             offset=builder.add(offset, "bigint"),
         )
+
+    def _is_text_of_number(self, at: int) -> bool:
+        """Return whether this key is the text of a parameter by whose number runs are ordered before."""
+        if not at:
+            return False
+        before, key = self._orders[at - 1].key, self._orders[at].key
+        return (before.kind, key.kind) == ("param", "param_text") and before.name == key.name
 
     def condition(self, builder: StatementBuilder) -> str:
         """Return the condition on `r`, a row of runs, that it is found."""

@@ -33,6 +33,9 @@ _STATS = {
     "last": "s.last_value", "step": "s.last_step::float8", "min": "min(s.min_value)", "max": "max(s.max_value)",
     "count": "sum(s.points)::float8", "non_finite": "sum(s.non_finite)::float8",
 }  # fmt: skip
+_OF_ONE_ATTEMPT = {
+    "min": "s.min_value", "max": "s.max_value", "count": "s.points::float8", "non_finite": "s.non_finite::float8",
+}  # fmt: skip
 _ANYWHERE = ("r.name", "r.run_id", "r.group_name", "r.tag", "r.message", "r.note")
 OF_PARTS = ("metric", "param", "param_text", "tag")  # kinds of keys whose values are in other tables
 MAY_BE_NULL = ("started", "ended")
@@ -135,18 +138,22 @@ class StatementBuilder:
         return filled(sql("keys_tag"), {"name": self.add(key.name, "text")})
 
     def _keys_of_series(self, key: Key, *, nan: bool) -> str:
-        branches = [self._values_of_series(key.stat, series) for series in self._series(key.name)]
+        branches = [self._values_of_series(key.stat, series, joined=True) for series in self._series(key.name)]
         found = branches[0]
         if len(branches) > 1:
             found = filled(sql("lowest_of_places"), {"values": " UNION ALL ".join(branches)})
         return found if nan else filled(sql("comparable_keys"), {"values": found})
 
-    def _values_of_series(self, stat: str, series: dict[str, str]) -> str:
+    def _values_of_series(self, stat: str, series: dict[str, str], *, joined: bool = False) -> str:
         """Return a SELECT of run ids and a value of a series, one row per run; in SQL NULL where there is none."""
         if stat == "first":
             return filled(sql("first_of_series"), series)
-        name = "newest_of_series" if stat in ("last", "step") else "all_of_series"
-        return filled(sql(name), {**series, "value": _STATS[stat]})
+        parts = {**series, "value": _STATS[stat]}
+        if stat in ("last", "step"):
+            return filled(sql("newest_of_series"), parts)
+        if joined:
+            return filled(sql("keys_of_series"), {**parts, "single": _OF_ONE_ATTEMPT[stat]})
+        return filled(sql("all_of_series"), parts)
 
     def _metric(self, one: Compare) -> str:
         """Return a SELECT of the runs that have such a series."""

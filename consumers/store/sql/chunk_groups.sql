@@ -103,24 +103,36 @@ ORDER BY first_index;
 
 -- name: get_chunks_within
 -- Chunks of a series, in log order, that may have points within these bounds and whose first point has a number from
--- one of $3 to before that of $4: as packed_chunks returns them.
-SELECT c.first_index, c.points, c.min_step, c.max_step, c.min_time, c.max_time, array_send(c.steps) AS steps,
-       array_send(c.times) AS times, array_send(c.time_deltas) AS time_deltas, array_send(c.point_values) AS point_values
-FROM unnest($3::bigint[], $4::bigint[]) AS wanted (first, until)
-JOIN chunks c ON c.series_id = $1 AND c.month = $2 AND c.first_index >= wanted.first AND c.first_index < wanted.until
-WHERE c.min_step <= $6::bigint AND c.max_step >= $5::bigint AND c.min_time <= $8::bigint AND c.max_time >= $7::bigint
-ORDER BY c.first_index;
+-- one of $3 to before that of $4: as packed_chunks returns them. OFFSET 0: a plan cannot know how few these are, and
+-- would read all chunks of the month once. Arrays are packed after rows are sorted, which then fit into memory.
+SELECT first_index, points, min_step, max_step, min_time, max_time, array_send(steps) AS steps,
+       array_send(times) AS times, array_send(time_deltas) AS time_deltas, array_send(point_values) AS point_values
+FROM (
+    SELECT c.* FROM unnest($3::bigint[], $4::bigint[]) AS wanted (first, until)
+    CROSS JOIN LATERAL (
+        SELECT * FROM chunks
+        WHERE series_id = $1 AND month = $2 AND first_index >= wanted.first AND first_index < wanted.until
+          AND min_step <= $6::bigint AND max_step >= $5::bigint AND min_time <= $8::bigint AND max_time >= $7::bigint
+        OFFSET 0
+    ) AS c
+    ORDER BY c.first_index OFFSET 0
+) AS found;
 
 -- name: lowest_open_step
 SELECT min(min_step) FROM chunks WHERE series_id = $1 AND month = $2 AND first_index >= $3;
 
 -- name: get_chunks_of_many
 -- The same of many series ($1) of months ($2), of each those that may have points within its bounds.
-SELECT c.series_id, c.first_index, c.points, c.min_step, c.max_step, c.min_time, c.max_time,
-       array_send(c.steps) AS steps, array_send(c.times) AS times, array_send(c.time_deltas) AS time_deltas,
-       array_send(c.point_values) AS point_values
-FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-    AS w (series_id, month, min_step, max_step, min_time, max_time)
-JOIN chunks c ON c.series_id = w.series_id AND c.month = w.month
-WHERE c.min_step <= w.max_step AND c.max_step >= w.min_step AND c.min_time <= w.max_time AND c.max_time >= w.min_time
-ORDER BY c.series_id, c.first_index;
+SELECT series_id, first_index, points, min_step, max_step, min_time, max_time, array_send(steps) AS steps,
+       array_send(times) AS times, array_send(time_deltas) AS time_deltas, array_send(point_values) AS point_values
+FROM (
+    SELECT c.* FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+        AS w (series_id, month, min_step, max_step, min_time, max_time)
+    CROSS JOIN LATERAL (
+        SELECT * FROM chunks
+        WHERE series_id = w.series_id AND month = w.month AND min_step <= w.max_step AND max_step >= w.min_step
+          AND min_time <= w.max_time AND max_time >= w.min_time
+        OFFSET 0
+    ) AS c
+    ORDER BY c.series_id, c.first_index OFFSET 0
+) AS found;

@@ -67,6 +67,18 @@ SELECT s.run_id, :value AS value FROM series s
 WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.deleted AND NOT s.system
 GROUP BY s.run_id
 
+-- name: keys_of_series
+-- The same for an order, which joins them: nearly all runs have one attempt, and its value needs no sum. To group
+-- 100,000 rows takes longer than to find them.
+SELECT s.run_id, :single AS value FROM series s
+WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.deleted AND NOT s.system
+  AND NOT EXISTS (SELECT FROM series later WHERE later.run_id = s.run_id AND later.attempt > 1)
+UNION ALL
+SELECT s.run_id, :value AS value FROM series s
+WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.deleted AND NOT s.system
+  AND s.run_id IN (SELECT later.run_id FROM series later WHERE later.attempt > 1)
+GROUP BY s.run_id
+
 -- name: first_of_series
 -- The point that was recorded first; none where retention dropped the points.
 SELECT DISTINCT ON (s.run_id) s.run_id, c.first_value AS value

@@ -2,6 +2,7 @@
 import { away } from "../api/client";
 import { logout, me } from "../api/session";
 import { streamState } from "../api/stream";
+import { delays } from "../charts/data/delay";
 import { Button } from "../components/button";
 import { Icon } from "../components/icon";
 import { nextTheme, theme } from "../state/theme";
@@ -29,6 +30,7 @@ export function Header({ page }: { page: Page | null }) {
         ))}
       </nav>
       <div class="bar-end">
+        <Delay />
         <Live />
         <button type="button" class="search-button" onClick={() => showPalette()} title="Search runs, pages, columns, actions">
           <Icon name="search" />
@@ -46,6 +48,19 @@ export function Header({ page }: { page: Page | null }) {
 /** Whether the page belongs under an entry of the bar: a run and an experiment belong to the runs. */
 function isIn(page: Page | null, entry: Page): boolean {
   return page === entry || (entry.pattern === "/" && (page?.pattern === "/runs/{id}" || page?.pattern === "/experiments/{id}"));
+}
+
+/** How far what charts show is behind what is emitted. */
+function Delay() {
+  const shown = delays.shown.value;
+  if (!shown || streamState.value !== "live" || away.value) return null;
+  const { p50, p99, count } = shown;
+  const title = `From emit to pixel: half of the last ${count} points that charts drew took ${seconds(p50)} or less, 99 % ${seconds(p99)}, by the clocks of the trainings and of this browser`;
+  return <span class="delay" id="delay" data-p50={p50} data-p99={p99} data-count={count} title={title}>{seconds(p50)} behind</span>;
+}
+
+function seconds(ms: number): string {
+  return ms < 9_950 ? `${(ms / 1_000).toFixed(ms < 995 ? 2 : 1)} s` : `${Math.round(ms / 1_000)} s`;
 }
 
 const LIVE = { live: "live", connecting: "connecting", reconnecting: "reconnecting", idle: "" } as const;

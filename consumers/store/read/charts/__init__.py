@@ -4,7 +4,7 @@ the buckets and not on the points.
 
 - `reader`: the queries. `found`: which series of which runs. `series`: charts of many series, short ones together.
 - `chart`: the chart of one series. `levels`: which rows of a long series it reads; `summaries`: what these hold, and
-  buckets of them; `points`: points that were read, in order, and buckets of them; `superseded`: points that a later
-  attempt repeated.
+  buckets of them; `parts`: points of a chunk; `points`: points that were read, in order, and buckets of them;
+  `superseded`: points that a later attempt repeated.
 - `groups`: statistics over runs.
 """

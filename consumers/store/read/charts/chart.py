@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from consumers.store.pool import PooledConnection
@@ -27,7 +28,8 @@ from consumers.store.read.charts.levels import (
     read_rows,
     rows_for,
 )
-from consumers.store.read.charts.points import OrderedPoints, Part, kind_of, part_of
+from consumers.store.read.charts.parts import Part, part_of
+from consumers.store.read.charts.points import OrderedPoints, kind_of
 from consumers.store.read.charts.summaries import ALL, Bucket, Odd, Sample, Summaries, Window, buckets_of
 from consumers.store.read.charts.superseded import restarts_of
 from consumers.store.rows import CHUNK_POINTS, LEVEL_FACTOR
@@ -36,7 +38,6 @@ from consumers.store.statements import sql
 RAW_POINTS = 120_000  # a range of more points is charted from summaries
 MAX_CUT = 2_000  # chunks through which a range may cut: reading them takes about a second
 IN_LOOP_POINTS = 5_000  # to hand fewer to a thread takes longer than to compute them
-_EVERY = [0], [2**62]  # numbers of points
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ async def long_chart(connection: PooledConnection, attempts: Sequence[Attempt], 
     """Return the chart of the wanted points of these attempts together, however many. Raises RangeTooScattered."""
     found = [await _summaries(connection, attempt, buckets) for attempt in attempts]
     if sum(sum(one.points) for one, _ in found) <= RAW_POINTS:
-        return await _whole(connection, attempts, buckets)
+        return await _whole(connection, attempts, found, buckets)
     parts = [await _parts(connection, attempt, cut) for attempt, (_, cut) in zip(attempts, found, strict=True)]
     return await in_thread(_chart_of_summaries, [one for one, _ in found], parts, buckets)
 
@@ -106,10 +107,15 @@ async def in_thread(work: Callable[..., T], *values: Any) -> T:
     return await asyncio.to_thread(work, *values)
 
 
-async def _whole(connection: PooledConnection, attempts: Sequence[Attempt], buckets: int) -> Chart:
+async def _whole(
+    connection: PooledConnection,
+    attempts: Sequence[Attempt],
+    found: Sequence[tuple[Summaries, list[int]]],
+    buckets: int,
+) -> Chart:
     rows = [
-        await connection.fetch(sql("get_chunks_within"), one.row["series_id"], one.row["month"], *_EVERY, *one.window)
-        for one in attempts
+        await _chunks(connection, one, [*summaries.chunks, *((number, number + 1) for number in cut)])
+        for one, (summaries, cut) in zip(attempts, found, strict=True)
     ]
     read = list(zip(attempts, rows, strict=True))
     if sum(row["points"] for some in rows for row in some) > IN_LOOP_POINTS:
@@ -124,7 +130,7 @@ def short_chart(read: Iterable[tuple[Attempt, Sequence[Any]]], buckets: int) -> 
         samples = points.samples()
         odd = [Odd(step, time, 1, kind) for step, time, value in samples if (kind := kind_of(value))]
         return Chart(len(samples), samples, odd, ())
-    return _of_buckets(points.buckets(buckets))
+    return Chart(len(points), *points.drawn(buckets))
 
 
 def _chart_of_summaries(summaries: Sequence[Summaries], parts: Sequence[Sequence[Part]], buckets: int) -> Chart:
@@ -140,7 +146,7 @@ def _chart_of_summaries(summaries: Sequence[Summaries], parts: Sequence[Sequence
 
 
 def _of_buckets(buckets: Sequence[Bucket]) -> Chart:
-    samples = sorted((sample for bucket in buckets for sample in bucket.samples()), key=lambda one: one[:2])
+    samples = sorted((sample for bucket in buckets for sample in bucket.samples()), key=itemgetter(0, 1))
     odd = [bucket.odd for bucket in buckets if bucket.odd is not None]
     sizes = [bucket.points for bucket in buckets]
     return Chart(sum(sizes), samples, odd, sizes)
@@ -182,7 +188,7 @@ async def _level(connection: PooledConnection, row: Any, chunks: int) -> int:
 
 async def _refined(connection: PooledConnection, attempt: Attempt, found: Summaries) -> tuple[Summaries, list[int]]:
     """Replace groups of chunks through which the window cuts by their chunks."""
-    holds = [attempt.window.holds(bounds) for bounds in found.bounds()]
+    holds = found.held_by(attempt.window)
     whole = found.chosen([at for at, is_whole in enumerate(holds) if is_whole])
     cut = [chunks for chunks, is_whole in zip(found.chunks, holds, strict=True) if not is_whole]
     if sum(end - first for first, end in cut) > MAX_CUT * LEVEL_FACTOR:
@@ -193,7 +199,7 @@ async def _refined(connection: PooledConnection, attempt: Attempt, found: Summar
             numbers.append(first)
             continue
         below = await _read(connection, attempt, -1, first, end)
-        inside = [attempt.window.holds(bounds) for bounds in below.bounds()]
+        inside = below.held_by(attempt.window)
         whole.extend(below.chosen([at for at, is_whole in enumerate(inside) if is_whole]))
         numbers += [one for (one, _), is_whole in zip(below.chunks, inside, strict=True) if not is_whole]
     if len(numbers) > MAX_CUT:
@@ -218,17 +224,25 @@ async def _read(
             sql("get_corners"), row["series_id"], row["month"], _first_index(begin), _first_index(chunks), *window
         )
         found.extend(read_chunks(corners))
-    meets = [window.meets(bounds) for bounds in found.bounds()]
+    meets = found.met_by(window)
     return found if all(meets) else found.chosen([at for at, is_near in enumerate(meets) if is_near])
 
 
 async def _parts(connection: PooledConnection, attempt: Attempt, numbers: Sequence[int]) -> list[Part]:
     """Return the wanted points of the full chunks with these numbers, and of those that are not full."""
+    rows = await _chunks(connection, attempt, [(number, number + 1) for number in numbers])
+    return [part_of(one, attempt.window) for one in rows]
+
+
+async def _chunks(connection: PooledConnection, attempt: Attempt, numbers: Sequence[tuple[int, int]]) -> list[Any]:
+    """Return, packed, the full chunks with numbers from one to before another, and those that are not full."""
     row, window = attempt
-    firsts = [*map(_first_index, numbers), row["open_index"]]
-    ends = [*(_first_index(number + 1) for number in numbers), 2**62]
-    rows = await connection.fetch(sql("get_chunks_within"), row["series_id"], row["month"], firsts, ends, *window)
-    return [part_of(one, window) for one in rows]
+    firsts = [*(_first_index(first) for first, _ in numbers), row["open_index"]]
+    ends = [*(_first_index(end) for _, end in numbers), 2**62]
+    found: list[Any] = await connection.fetch(
+        sql("get_chunks_within"), row["series_id"], row["month"], firsts, ends, *window
+    )
+    return found
 
 
 def _first_index(number: int) -> int:

@@ -9,10 +9,9 @@ of finite values. Summaries come from chunk_groups, from chunks, or from points 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 KINDS = ("NaN", "Infinity", "-Infinity")  # by the bits 1, 2, 4
@@ -45,9 +44,11 @@ class Bucket(NamedTuple):
     last: Sample
     odd: Odd | None
 
-    def samples(self) -> list[Sample]:
-        """Return the corners by step and time, each once."""
-        return sorted({self.first, self.last, *filter(None, (self.low, self.high))}, key=itemgetter(0, 1))
+    def samples(self) -> Iterable[Sample]:
+        """Return the corners, each once, in any order."""
+        if self.low is None or self.high is None:
+            return {self.first, self.last}
+        return {self.first, self.low, self.high, self.last}
 
 
 class Window(NamedTuple):
@@ -123,8 +124,11 @@ class Summaries:
 
     def chosen(self, places: Sequence[int]) -> Summaries:
         """Return those at these places, in this order."""
-        if len(places) == len(self) and all(place == number for number, place in enumerate(places)):
-            return self
+        first, end = (places[0], places[-1] + 1) if places else (0, 0)
+        if list(range(first, end)) == list(places):  # they lie side by side
+            if len(places) == len(self):
+                return self
+            return Summaries(*(column[first:end] for column in map(self.column, COLUMNS)))
         return Summaries(*([column[at] for at in places] for column in map(self.column, COLUMNS)))
 
     def column(self, name: str) -> list[Any]:
@@ -132,9 +136,25 @@ class Summaries:
         found: list[Any] = getattr(self, name)
         return found
 
-    def bounds(self) -> Iterator[Window]:
-        """Yield the bounds of each."""
-        return map(Window._make, zip(self.min_steps, self.max_steps, self.min_times, self.max_times, strict=True))
+    def held_by(self, window: Window) -> list[bool]:
+        """Return, of each, whether all its points are wanted."""
+        low, high, early, late = window
+        return [
+            low <= step and last <= high and early <= time and latest <= late
+            for step, last, time, latest in zip(
+                self.min_steps, self.max_steps, self.min_times, self.max_times, strict=True
+            )
+        ]
+
+    def met_by(self, window: Window) -> list[bool]:
+        """Return, of each, whether some of its points may be wanted."""
+        low, high, early, late = window
+        return [
+            low <= last and step <= high and early <= latest and time <= late
+            for step, last, time, latest in zip(
+                self.min_steps, self.max_steps, self.min_times, self.max_times, strict=True
+            )
+        ]
 
     def in_order(self) -> Summaries:
         """Return them by their first points."""
@@ -166,7 +186,10 @@ def _merged(of: Summaries, first: int, end: int) -> Bucket:
     if end - first > 1:
         lows, highs = of.low_values[first:end], of.high_values[first:end]
         low, high = first + lows.index(min(lows)), first + highs.index(max(highs))
-        last = max(range(first, end), key=lambda at: (of.max_steps[at], of.last_times[at], at))
+        steps = of.max_steps[first:end]
+        last = first + steps.index(max(steps))
+        if steps.count(of.max_steps[last]) > 1:
+            last = max(range(first, end), key=lambda at: (of.max_steps[at], of.last_times[at], at))
     count = sum(of.non_finite[first:end])
     has_finite = of.low_values[low] != math.inf
     return Bucket(

@@ -5,6 +5,7 @@ import { parseOffsets, type Offsets } from "../../api/offsets";
 import { follow, type News } from "../../api/stream";
 import type { StreamEvent } from "../../api/types";
 import type { IndexAnswer, SeriesAnswer, SeriesRange } from "./answers";
+import { delays } from "./delay";
 import { Held, Shelf } from "./held";
 import { panelOf } from "./names";
 
@@ -85,6 +86,7 @@ export class SeriesStore {
     this.readSoon();
     return () => {
       all.delete(listener);
+      if (!all.size) delays.forget(panel);
       const left = (this.wanted.get(panel) ?? 1) - 1;
       if (left > 0) this.wanted.set(panel, left);
       else this.wanted.delete(panel);
@@ -276,7 +278,9 @@ export class SeriesStore {
       if (!panels.get(panel)?.has(series.series)) fresh.add(series.series);
       if ([this.whole, this.part].some((shelf) => shelf.get(event.run_id, series.series)?.overlaps(event))) return this.readAgain();
       const isInWhole = this.whole.take(event, series);
-      if (this.part.take(event, series) || isInWhole) touched.add(panel);
+      if (!this.part.take(event, series) && !isInWhole) continue;
+      touched.add(panel);
+      if (this.listeners.get(panel)?.size && series.points.length) delays.arrived(panel, series.points[0]![1]);
     }
   }
 

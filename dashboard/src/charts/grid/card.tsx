@@ -5,6 +5,7 @@ import { Button } from "../../components/button";
 import { isDark } from "../../state/theme";
 import { Chart, type ChartView } from "../drawing/chart";
 import type { Line } from "../drawing/line";
+import { delays } from "../data/delay";
 import { GroupReader } from "../data/groups";
 import { grouped } from "../format";
 import type { Extent } from "../maths/scales";
@@ -40,7 +41,10 @@ export function ChartCard(props: CardProps) {
       onHover: (owner) => (hovered.value = owner),
       onPick: (reading) => current.current.onPick?.(reading),
       onRead: (text) => (read.value = text),
-      onDrawn: (extent) => isSameLeft(extent, left.peek()) || (left.value = extent),
+      onDrawn: (extent) => {
+        if (!isSameLeft(extent, left.peek())) left.value = extent;
+        setTimeout(() => delays.drawn(panel)); // after the frame
+      },
     });
     chart.current = made;
     made.setSeen(false);
