@@ -23,6 +23,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from consumers.materialiser.fold.corners import corners_of
+from consumers.materialiser.fold.order import FEW, rises
 from consumers.store.rows import (
     CHUNK_POINTS,
     FIRST_SPREAD,
@@ -154,7 +155,8 @@ def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> tuple[_Sum
     finite: Sequence[float] = values.tolist()  # a list: an array creates a new number object at each access
     if not math.isfinite(sum(finite)):  # the sum of a column with NaN or an infinity is never finite
         finite = [value for value in finite if math.isfinite(value)]
-    in_order, at = sorted(steps), sorted(times)  # nearly always sorted already, then faster than min() and max()
+    in_order = sorted(steps)  # nearly always sorted already, then faster than min() and max()
+    at = times if FEW <= len(times) <= CHUNK_POINTS and rises(times) else sorted(times)
     summary = _Summary(
         min_step=in_order[0],
         max_step=in_order[-1],
