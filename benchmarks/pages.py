@@ -118,7 +118,7 @@ async def until_stored(dsn: str, points: int, like: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:
         statement = "SELECT coalesce(sum(points), 0) FROM runs WHERE run_id LIKE $1"
-        while await connection.fetchval(statement, like) < points:  # noqa: ASYNC110 -- PostgreSQL tells nobody
+        while await connection.fetchval(statement, like) < points:  # noqa: ASYNC110 -- PostgreSQL does not say when
             await asyncio.sleep(0.2)
     finally:
         await connection.close()
