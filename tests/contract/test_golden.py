@@ -16,6 +16,7 @@ from schemas.events import AlertRuleEvent, AnyEvent, ExperimentEvent, LoggedMode
 from schemas.wire import decode, encode
 
 FOLDER = Path(schemas.__file__).parent
+DOCUMENTS = documents()  # made once: it takes 0.2 s
 GOLDEN = sorted((FOLDER / "golden").glob("v*/*.json"))
 UNIONS = (AnyEvent, ExperimentEvent, ModelEvent, LoggedModelEvent, ViewEvent, AlertRuleEvent)
 REQUESTS = ("experiment_", "model_", "logged_model_", "view_", "alert_rule_")  # how their kinds begin
@@ -43,16 +44,20 @@ def test_every_kind_of_event_has_a_golden_record() -> None:
     assert kinds == KINDS, "add it to schemas/examples.py, then run: python -m schemas export schemas"
 
 
-@pytest.mark.parametrize("name", sorted(documents()))
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
 def test_the_published_schema_is_the_one_of_the_models(name: str) -> None:
     published = json.loads((FOLDER / "jsonschema" / name).read_text(encoding="utf-8"))
 
-    assert published == documents()[name], "run: python -m schemas export schemas"
+    assert published == DOCUMENTS[name], "run: python -m schemas export schemas"
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
+def test_the_published_schema_is_a_schema(name: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(DOCUMENTS[name])
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_golden_events_fit_the_published_schema(path: Path) -> None:
-    schema = documents()["registry.v1.json" if path.stem.startswith(REQUESTS) else "events.v1.json"]
-    jsonschema.Draft202012Validator.check_schema(schema)
+    schema = DOCUMENTS["registry.v1.json" if path.stem.startswith(REQUESTS) else "events.v1.json"]
 
-    jsonschema.validate(json.loads(path.read_text(encoding="utf-8"))["value"], schema)
+    jsonschema.Draft202012Validator(schema).validate(json.loads(path.read_text(encoding="utf-8"))["value"])

@@ -128,7 +128,7 @@ async def fold(settings: Settings) -> None:
 
 @asynccontextmanager
 async def folding(settings: Settings) -> AsyncIterator[None]:
-    """Fold the log as it grows, as the materialiser does, until the block ends. In the block nobody else may fold."""
+    """Fold the log as it grows, as the materialiser does, until the block ends; only it may fold meanwhile."""
     database = await open_database(settings.postgres.get_secret_value())
     reader = LogReader(settings.kafka, settings.topic)
     await reader.open()
