@@ -104,5 +104,5 @@ class DeliveriesOfRun(BaseModel):
     as_of: str = Field(description=AS_OF)
     folded: Position = Field(description="the place in the log behind the newest folded record of the run")
     missing: int = Field(description="records that were sent, or counted by their producer, and are not folded")
-    dead_letters: int = Field(description="records of the run that cannot be folded and that nobody has decided about")
+    dead_letters: int = Field(description="records of the run that cannot be folded and without a decision")
     deliveries: list[RunDelivery] = Field(description="trackers of this stack, and others that have the run; by name")

@@ -99,7 +99,7 @@ async def read_question(request: Request, model: type[Question], status: int = 4
     Raises Failure for a body that is too large or too slow, and with `status` for what is no question.
     """
     try:
-        return model.model_validate_json(await _read(request))
+        return model.model_validate_json(await body_of(request, MAX_BODY, "ask for fewer runs at once"))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(map(str, first["loc"])) or "body"
@@ -107,14 +107,15 @@ async def read_question(request: Request, model: type[Question], status: int = 4
         raise Failure(status, f"parameter {name}: {first['msg']}", step) from None
 
 
-async def _read(request: Request) -> bytes:
+async def body_of(request: Request, max_bytes: int, step: str) -> bytes:
+    """Return a body. Raises Failure for one that is larger, with what to do next, or that takes too long."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             async for piece in request.stream():
                 body += piece
-                if len(body) > MAX_BODY:
-                    raise Failure(413, f"the body has more than {MAX_BODY:,} bytes", "ask for fewer runs at once")
+                if len(body) > max_bytes:
+                    raise Failure(413, f"the body has more than {max_bytes:,} bytes", step)
     except TimeoutError:
         raise Failure(408, f"the body took longer than {BODY_TIMEOUT_S:g} s", "send it at once") from None
     return bytes(body)

@@ -4,7 +4,6 @@ Bodies of requests that write: JSON of a bounded size, checked as readers of the
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -13,28 +12,20 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from consumers.live.api.errors import Failure, bad_parameter
+from consumers.live.api.run_documents import body_of
 from schemas.bounds import MAX_VALUE
 from schemas.errors import BadRecord
 from schemas.wire import EncodedRecord, decode
 
 MAX_BODY = 512 * 1024  # bytes
-BODY_TIMEOUT_S = 30.0
 Question = TypeVar("Question", bound=BaseModel)
 
 
 async def read_body(request: Request, model: type[Question]) -> Question:
     """Return what a body asks for. Raises Failure for one that is too large, too slow, no JSON, or another question."""
-    body = bytearray()
+    body = await body_of(request, MAX_BODY, "send less in one request")
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > MAX_BODY:
-                    raise Failure(413, f"the body has more than {MAX_BODY:,} bytes", "send less in one request")
-    except TimeoutError:
-        raise Failure(408, f"the body took longer than {BODY_TIMEOUT_S:g} s", "send it at once") from None
-    try:
-        return model.model_validate(orjson.loads(bytes(body)))
+        return model.model_validate(orjson.loads(body))
     except orjson.JSONDecodeError as error:
         raise bad_parameter("body", f"it is no JSON: {error}", "send a JSON object") from None
     except (ValidationError, RecursionError) as error:
