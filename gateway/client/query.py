@@ -168,16 +168,38 @@ def signs(
     """
     with _request(api, _target("/v1/stream", parameters), quiet_s) as response:
         _check(api, response)
-        position, data = "", ""
-        while line := response.readline():
-            field, _, value = line.decode("utf-8").rstrip("\r\n").partition(":")
-            if field == "id":
-                position = value.strip()
-            elif field == "data":
-                data += value.strip()
-            elif not field:
-                yield position, json.loads(data) if data else None
-                data = ""
+        for _, position, data in _events(response):
+            yield position, data
+
+
+def events(
+    api: str, topics: Mapping[str, Any], quiet_s: float = QUIET_TIMEOUT_S
+) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
+    """
+    Yield (kind, position, data) of each event about these topics, a body of `POST /v1/stream`; "" is a sign of life.
+
+    Raises as `signs` does.
+    """
+    body = json.dumps(topics, allow_nan=False).encode()
+    with _request(api, "/v1/stream", quiet_s, body, "POST") as response:
+        _check(api, response)
+        yield from _events(response)
+
+
+def _events(response: HTTPResponse) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
+    """Yield kind, position and data of server-sent events; None for those without data, and comments."""
+    kind, position, data = "", "", ""
+    while line := response.readline():
+        field, _, value = line.decode("utf-8").rstrip("\r\n").partition(":")
+        if field == "id":
+            position = value.strip()
+        elif field == "event":
+            kind = value.strip()
+        elif field == "data":
+            data += value.strip()
+        elif not field:
+            yield kind, position, json.loads(data) if data else None
+            kind, data = "", ""
 
 
 class ApiBytes:

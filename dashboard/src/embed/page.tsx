@@ -7,7 +7,7 @@ import { field } from "../state/address";
 import { text } from "../state/codecs";
 import { ChartCard } from "../charts/grid/card";
 import * as charts from "../charts/grid/address";
-import { windowOf } from "../charts/grid/grid";
+import { windowOf } from "../charts/grid/settings";
 import { SeriesStore } from "../charts/data/store";
 import { shownRun } from "../charts/data/runs";
 import { COLOURS, GROUP, groupKeys, HIDDEN, RUNS, WHERE } from "../workspace/address";

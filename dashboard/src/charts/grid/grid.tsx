@@ -9,14 +9,14 @@ import { Icon } from "../../components/icon";
 import { Problem } from "../../components/problem";
 import { undo } from "../../state/address";
 import { filterOf, moved, sectionsOf, type Section } from "../data/names";
-import type { SeriesStore, Window } from "../data/store";
+import type { SeriesStore } from "../data/store";
 import { grouped } from "../format";
 import * as address from "./address";
 import { ChartCard } from "./card";
 import { active } from "./hover";
 import type { ShownRun } from "./lines";
 import type { CardProps } from "./props";
-import type { ChartSettings } from "./settings";
+import { windowOf } from "./settings";
 
 const PANELS_AT_ONCE = 12; // of a section; more come as one scrolls
 const PANEL_PX = { width: 350, height: 290 }; // about; what is not drawn yet takes its place
@@ -28,15 +28,6 @@ export interface GridProps {
   onPick?: CardProps["onPick"];
   /** Each chart names its lines itself: where no list of runs does. */
   hasLegend?: boolean;
-}
-
-/** What the store reads for the zoom of the page; axes that the server does not know are cut from what is held. */
-export function windowOf({ x, zoomX }: ChartSettings): Window {
-  if (!zoomX) return null;
-  const [from, to] = zoomX;
-  if (x === "step") return { axis: "step", from: Math.floor(from), to: Math.ceil(to) };
-  if (x === "time" || x === "relative") return { axis: x, from: Math.floor(from * 1e6), to: Math.ceil(to * 1e6) };
-  return null;
 }
 
 export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: GridProps) {

@@ -1,7 +1,7 @@
 // The lines of a panel, made from what the store holds. A line is made again only when its points or settings changed.
 import { colourOf, dashOf, type Theme } from "../colours";
 import { labelsOf } from "../data/names";
-import type { SeriesStore } from "../data/store";
+import type { Held } from "../data/held";
 import type { Line } from "../drawing/line";
 import { isRising, xColumn, xFunction, type RunTimes } from "../maths/axes";
 import { bandOf } from "../maths/bands";
@@ -15,6 +15,11 @@ export interface ShownRun extends RunTimes {
   id: string;
   name: string;
   colour?: string;
+}
+
+/** Who holds the series of a page. */
+export interface LineSource {
+  held(run: string, series: string): Pick<Held, "points" | "superseded"> | undefined;
 }
 
 /** What lines are made of, besides points. */
@@ -35,7 +40,7 @@ interface Made {
 export class LineMaker {
   private made = new Map<string, Made>();
 
-  constructor(private readonly store: SeriesStore) {}
+  constructor(private readonly store: LineSource) {}
 
   /** Lines of `names` of the runs; a panel of one run is labelled by series, one of many by run. */
   lines(names: readonly string[], runs: readonly ShownRun[], style: LineStyle): Line[] {

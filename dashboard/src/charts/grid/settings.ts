@@ -3,6 +3,7 @@ import type { BandKind, Centre } from "../maths/bands";
 import type { XAxis } from "../maths/axes";
 import type { ScaleKind } from "../maths/scales";
 import type { Smoothing } from "../maths/smoothing";
+import type { Window } from "../data/store";
 import type { Codec } from "../../state/codecs";
 
 export interface ChartSettings {
@@ -43,6 +44,15 @@ export function effective(settings: ChartSettings, override: Override | undefine
   if (!override) return settings;
   const made = { ...settings, ...override };
   return made.x === settings.x ? made : { ...made, zoomX: null };
+}
+
+/** What the store reads for the zoom of the page; axes that the server does not know are cut from what is held. */
+export function windowOf({ x, zoomX }: Pick<ChartSettings, "x" | "zoomX">): Window {
+  if (!zoomX) return null;
+  const [from, to] = zoomX;
+  if (x === "step") return { axis: "step", from: Math.floor(from), to: Math.ceil(to) };
+  if (x === "time" || x === "relative") return { axis: x, from: Math.floor(from * 1e6), to: Math.ceil(to * 1e6) };
+  return null;
 }
 
 const AXES = ["step", "time", "relative", "process"];
