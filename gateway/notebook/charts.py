@@ -60,11 +60,13 @@ def chart(  # noqa: PLR0913 -- keywords of a chart
         raise ClientError(f"{len(ids):,} runs are given: a chart shows at most {MAX_RUNS:,}")
     chosen = [names] if isinstance(names, str) else None if names is None else list(names)
     try:
-        from gateway.notebook.widget import Chart
+        from gateway.notebook.widget import STATIC, Chart
     except ImportError as error:
         raise BadSettings(
             'gateway.chart needs anywidget: install it with `pip install "tracking-gateway[notebook]"`'
         ) from error
+    if not (STATIC / "chart.js").is_file():
+        raise BadSettings("the chart's JavaScript was not built: install tracking-gateway without SKIP_UI=1")
     look = {"x": x, "yScale": y_scale, "smoothing": smoothing, "height": height}
     return Chart(Question(ids, chosen, regex, prefix), api or find_api(), look)
 

@@ -87,6 +87,8 @@ class Curves:
         known = curve.as_of.get(row["partition"], 0)
         if row["offset"] < known:
             return None  # in what was read
+        if len(curve.columns[0]) > MOST_POINTS:
+            return None  # it is read again
         if row.get("first_offset", row["offset"]) < known:
             self.is_stale = True  # some of the points that became this one row were read before
             return None

@@ -27,7 +27,7 @@ def encode(head: Mapping[str, Any], series: Iterable[tuple[Mapping[str, Any], Se
     cells = array("d")
     for _, columns in some:
         for column in columns:
-            cells.extend(column)
+            cells.extend(column if isinstance(column, array) and column.typecode == "d" else array("d", column))
     if sys.byteorder == "big":
         cells.byteswap()
     return len(written).to_bytes(LENGTH_BYTES, "little") + written + cells.tobytes()

@@ -46,7 +46,7 @@ def read_curves(asked: Question, api: Api) -> tuple[dict[str, Any], list[dict[st
     runs = _runs(asked, api)
     series: list[dict[str, Any]] = []
     total, as_of = 0, ""
-    for page in pages(api, "/v1/series", {**asked.chosen, "buckets": _buckets(asked, api), "limit": MOST_SERIES}, what="series"):
+    for page in pages(api, "/v1/series", _asking(asked, api), what="series"):
         series += [{**one, "as_of": page["as_of"]} for one in page["series"]]
         total, as_of = page["total"], as_of or page["as_of"]
         if len(series) >= MOST_SERIES:
@@ -59,8 +59,7 @@ def read_curves(asked: Question, api: Api) -> tuple[dict[str, Any], list[dict[st
 def read_window(asked: Question, window: Mapping[str, Any], api: Api) -> bytes:
     """Return the frame of a part of the series, exact where it has at most four points a bucket. Raises as above."""
     series: list[dict[str, Any]] = []
-    chosen = {**asked.chosen, "range": dict(window), "buckets": _buckets(asked, api), "limit": MOST_SERIES}
-    for page in pages(api, "/v1/series", chosen, what="series"):
+    for page in pages(api, "/v1/series", {**_asking(asked, api), "range": dict(window)}, what="series"):
         series += page["series"]
         if len(series) >= MOST_SERIES:
             break
@@ -84,16 +83,19 @@ def _runs(asked: Question, api: Api) -> list[dict[str, Any]]:
     facts = dict(zip(found["run_ids"], zip(*found["columns"], strict=True), strict=True))
     missing = [one for one in asked.runs if one not in facts]
     if missing:
-        raise read.RunNotFound(f"no run {missing[0]!r:.300}: a new one can be read as soon as its first event is folded")
+        raise read.RunNotFound(
+            f"no run {missing[0]!r:.300}: a new one can be read as soon as its first event is folded"
+        )
     named = [(one, *facts[one]) for one in asked.runs]
     return [{"id": one, "name": name, "began": started or created} for one, name, started, created in named]
 
 
-def _buckets(asked: Question, api: Api) -> int:
-    """Return as many buckets as keep the whole chart bounded, whatever number of series it has."""
+def _asking(asked: Question, api: Api) -> dict[str, Any]:
+    """Return the question about points, with as many buckets as keep the chart bounded, however many series it has."""
     if asked.names is None:
         body = {"runs": list(asked.runs), "match": asked.chosen.get("match"), "limit": MOST_SERIES}
         count = len(question(api, "/v1/series/index", body)["series"])
     else:
         count = len(asked.runs) * len(asked.names)
-    return max(FEWEST_BUCKETS, min(MOST_BUCKETS, MOST_ROWS // max(1, count)))
+    buckets = max(FEWEST_BUCKETS, min(MOST_BUCKETS, MOST_ROWS // max(1, count)))
+    return {**asked.chosen, "buckets": buckets, "limit": MOST_SERIES}
