@@ -23,7 +23,7 @@ Kind = Literal["nan", "spike", "plateau", "rise", "stall"]
 WINDOW = 25  # values before a value, against which it is a spike or none
 FEWEST = 20  # values, fewer say nothing about plateaus and spikes
 SPIKE_Z = 12.0
-MAX_SPIKES = 10  # findings of one series; the most extreme ones
+MAX_SPIKES = 10  # findings of one series; the most extreme ones, and each says how many there are
 PLATEAU_SHARE = 0.01  # of the range of the series: a smaller change is none
 PLATEAU_TAIL = 0.25  # of the values, at least, must be flat
 RISE_SHARE = 0.25  # of the range, above the best median
@@ -119,6 +119,8 @@ def _spikes(name: str, steps: Sequence[int], values: Sequence[float]) -> list[Fi
                 found.append(Finding("spike", name, steps[number], value, text, evidence))
             window.pop(bisect_left(window, values[number - WINDOW]))
         insort(window, value)
+    for one in found:
+        one.evidence["spikes"] = len(found)
     worst = sorted(found, key=lambda one: -abs(one.evidence["z"]))[:MAX_SPIKES]
     return sorted(worst, key=lambda one: one.step or 0)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway import read
+from gateway.client.errors import ClientError
 from gateway.client.query import post, run_path
 from gateway.mcp import waiting
 from gateway.mcp.budget import Cursor, Found, answer, plain
@@ -20,7 +21,8 @@ from gateway.read.asking import document, known
 if TYPE_CHECKING:
     from gateway.client.query import Api
 
-LAST_LINES = 50
+LAST_LINES, MAX_LINES = 50, 1_000  # of the console
+MAX_NAMED = 50  # series
 
 
 class RunTools:
@@ -39,7 +41,7 @@ class RunTools:
         rows += [
             ["metric", row["series"], {name: row[name] for name in ("last", "last_step", "count")}] for row in index
         ]
-        return self._answer(run, log, ["kind", "name", "value"], rows, begin, max_tokens, index.as_of)
+        return self._answer(log, ["kind", "name", "value"], rows, begin, max_tokens, index.as_of)
 
     def why_failed(
         self, run: str, lines: int = LAST_LINES, cursor: str | None = None, max_tokens: int = TOKENS
@@ -50,6 +52,8 @@ class RunTools:
         Rows: kind (attempt, console, metric), name, value; the newest console lines last.
         """
         begin = Cursor.read(cursor)
+        if not 1 <= lines <= MAX_LINES:
+            raise ClientError(f"lines is a number from 1 to {MAX_LINES:,}, not {lines}")
         log = self._log(run)
         index = read.index(run, api=self._api)
         console = read.console(run, before="end", limit=lines, api=self._api)
@@ -59,8 +63,14 @@ class RunTools:
             last = {name: row[name] for name in ("last", "last_step", "non_finite") if row[name] != 0 or name == "last"}
             rows.append(["metric", row["series"], last])
         broken = [row["series"] for row in index if row["non_finite"]]
-        facts = {"series_with_nan_or_infinity": broken[:50]}
-        return self._answer(run, log, ["kind", "name", "value"], rows, begin, max_tokens, index.as_of, facts)
+        facts = {"series_with_nan_or_infinity": broken[:MAX_NAMED]}
+        cuts = [f"console lines before the last {len(console)}: raise lines"] if console.previous_page_token else []
+        if not console.exact:
+            cuts.append("long console lines are cut")
+        if len(broken) > MAX_NAMED:
+            cuts.append(f"series_with_nan_or_infinity has the first {MAX_NAMED} of {len(broken):,}")
+        names = ["kind", "name", "value"]
+        return self._answer(log, names, rows, begin, max_tokens, index.as_of, facts, cuts)
 
     def completeness(self, run: str, cursor: str | None = None, max_tokens: int = TOKENS) -> dict[str, Any]:
         """
@@ -78,7 +88,7 @@ class RunTools:
         )
         facts = {"complete": is_complete, "points_dropped_by_retention": log["points_dropped"]}
         offset = self._offset(run)
-        return self._answer(run, log, names, rows, begin, max_tokens, offset, facts)
+        return self._answer(log, names, rows, begin, max_tokens, offset, facts)
 
     def wait_for(
         self, run: str, condition: str, since_offset: str | None = None, timeout_s: float = 60.0
@@ -93,7 +103,8 @@ class RunTools:
         waited = waiting.wait_for(run, read_condition(condition), since_offset, timeout_s, self._api)
         return {
             "met": waited.met, "condition": condition, "why": waited.why, "found": plain(waited.found), "exact": True,
-            "count": int(waited.met), "offset": waited.offset, "link": run_page(self._api, run),
+            "count": int(waited.met), "cursor": None, "cut": "", "offset": waited.offset,
+            "link": run_page(self._api, run),
         }  # fmt: skip
 
     def _log(self, run: str) -> dict[str, Any]:
@@ -105,7 +116,6 @@ class RunTools:
 
     def _answer(
         self,
-        run: str,
         log: Mapping[str, Any],
         columns: Sequence[str],
         rows: Sequence[Sequence[Any]],
@@ -113,6 +123,7 @@ class RunTools:
         max_tokens: int,
         offset: str,
         more: Mapping[str, Any] | None = None,
+        cuts: Sequence[str] = (),
     ) -> dict[str, Any]:
         names = (
             "run_id",
@@ -127,8 +138,10 @@ class RunTools:
         )
         facts = {name: log[name] for name in names} | dict(more or {})
         truncated = [part for part in log["truncated"] if part != "series"]
-        cut = f"the run log has only a part of {', '.join(truncated)}" if truncated else ""
-        found = Found(columns, rows, not cut, offset, run_page(self._api, run), len(rows), cut=cut, facts=facts)
+        parts = [f"the run log has only a part of {', '.join(truncated)}"] if truncated else []
+        cut = "; ".join([*parts, *cuts])
+        link = run_page(self._api, str(log["run_id"]))
+        found = Found(columns, rows, not parts, offset, link, len(rows), cut=cut, facts=facts)
         return answer(found, begin, max_tokens)
 
 
@@ -149,7 +162,7 @@ class WriteTools:
     def _edit(self, run: str, change: Mapping[str, Any]) -> dict[str, Any]:
         with known():
             done = post(self._api, run_path(run, "edits"), change, headers={"Idempotency-Key": str(uuid.uuid4())})
-        return {"done": True, "offset": done["as_of"], "link": run_page(self._api, run)}
+        return {"done": True, "exact": True, "count": 1, "offset": done["as_of"], "link": run_page(self._api, run)}
 
 
 def _attempts(steps: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -5,13 +5,15 @@ Tools about series: exact points, differences of runs, the first divergence, wha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from operator import itemgetter
 from time import time
 from typing import TYPE_CHECKING, Any
 
 from gateway import read
+from gateway.client.errors import ClientError
 from gateway.mcp.budget import Cursor, Found, answer
-from gateway.mcp.diagnosis import Points, diagnose
+from gateway.mcp.diagnosis import MAX_SPIKES, Finding, Points, diagnose
 from gateway.mcp.links import run_page, runs_page
 from gateway.mcp.tools import TOKENS
 from gateway.read.asking import document
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 ABOUT = ("count", "in_range", "exact", "non_finite", "min", "max", "last_step", "last")
 DIAGNOSED_BUCKETS = 1_000
 MAX_DIAGNOSED = 500  # series of one question
+MAX_READ = 1_000  # series whose points are read for one answer
+MAX_NAMED = 100  # series that one run has alone
 
 
 class SeriesTools:
@@ -68,7 +72,12 @@ class SeriesTools:
         are the texts "NaN", "Infinity", "-Infinity".
         """
         begin = Cursor.read(cursor)
-        limits = None if from_x is None and to_x is None else (from_x, to_x)
+        limits = None if from_x is None and to_x is None else (_finite(from_x), _finite(to_x))
+        if names is None:
+            count = len(read.index(list(runs), regex=regex, prefix=prefix, api=self._api))
+            if count > MAX_READ:
+                how = "choose with names, regex or prefix; list_series has their last, lowest and highest values"
+                raise ClientError(f"{count:,} series match, and one answer reads at most {MAX_READ:,}: {how}")
         table = read.series(
             list(runs), None if names is None else list(names), regex=regex, prefix=prefix, range=limits, axis=axis,
             buckets=buckets, api=self._api,
@@ -118,11 +127,15 @@ class SeriesTools:
             a, b, None if names is None else list(names), absolute=absolute, relative=relative, api=self._api
         )
         rows = [list(row.values()) for row in table]
+        cuts = [table.cut] if table.cut else []
+        for side, names_of_one in (("a", table.only_a), ("b", table.only_b)):
+            if len(names_of_one) > MAX_NAMED:
+                cuts.append(f"only_{side} has the first {MAX_NAMED} of {len(names_of_one):,} names")
         found = Found(
             list(table.columns), rows, table.exact, table.as_of, runs_page(self._api, "/compare", [a, b]), len(rows),
-            cut=table.cut, facts={
-                "first": table.first, "series_compared": table.compared, "only_a": table.only_a[:100],
-                "only_b": table.only_b[:100],
+            cut="; ".join(cuts), facts={
+                "first": table.first, "series_compared": table.compared, "only_a": table.only_a[:MAX_NAMED],
+                "only_b": table.only_b[:MAX_NAMED],
             },
         )  # fmt: skip
         return answer(found, begin, max_tokens)
@@ -151,11 +164,10 @@ class SeriesTools:
             running = log["state"] not in ENDED
             findings += diagnose(some, now=int(time() * 1e6), is_running=running, goal=usual)  # type: ignore[arg-type]  # checked above
         rows = [list(one) for one in findings]
-        cut = (
-            f"only {MAX_DIAGNOSED} of {len(index):,} series: choose with regex or prefix"
-            if len(index) > len(names)
-            else ""
-        )
+        cuts = [f"of {one:,} spikes of {name} the {MAX_SPIKES} most extreme" for name, one in _many_spikes(findings)]
+        if len(index) > len(names):
+            cuts.append(f"only {MAX_DIAGNOSED} of {len(index):,} series: choose with regex or prefix")
+        cut = "; ".join(cuts)
         exact = table is None or table.exact
         facts = {"state": log["state"], "series": len(names), "series_judged_by_buckets": _inexact(table)}
         found = Found(
@@ -163,6 +175,12 @@ class SeriesTools:
             run_page(self._api, run), len(rows), cut=cut, facts=facts,
         )  # fmt: skip
         return answer(found, begin, max_tokens)
+
+
+def _finite(limit: float | None) -> float | None:
+    if limit is not None and not isfinite(limit):
+        raise ClientError(f"{limit} is no end of a range: leave it out for an open one")
+    return limit
 
 
 def by_series(table: read.SeriesTable) -> list[tuple[dict[str, Any], tuple[list[int], list[int], list[float]]]]:
@@ -177,6 +195,12 @@ def by_series(table: read.SeriesTable) -> list[tuple[dict[str, Any], tuple[list[
         columns = ([row[0] for row in points], [row[1] for row in points], [row[2] for row in points])
         found.append((one, columns))
     return found
+
+
+def _many_spikes(findings: Sequence[Finding]) -> list[tuple[str, int]]:
+    """Return the series that have more spikes than are shown, with their number."""
+    counts = {one.series: one.evidence["spikes"] for one in findings if one.kind == "spike"}
+    return [(name, count) for name, count in counts.items() if count > MAX_SPIKES]
 
 
 def _first_mark(series: dict[str, Any]) -> int | None:

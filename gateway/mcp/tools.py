@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from gateway.client.query import Api
 
 MAX_NAMES = 5_000
+MAX_ALERTS = 10_000
+ALERT = (
+    "state", "severity", "name", "run_id", "series", "fired", "resolved", "step", "value", "message", "resolution",
+    "muted", "rule_id", "version", "alert_id",
+)  # fmt: skip
 MAX_FOUND = 1_000  # runs read for one answer; the cursor reads on
 TOKENS = 4_000
 
@@ -87,17 +92,18 @@ class FindTools:
     def alerts(
         self, state: str = "firing", run: str | None = None, cursor: str | None = None, max_tokens: int = TOKENS
     ) -> dict[str, Any]:
-        """Alerts: what fires now (state firing), has resolved, or all; of one run or of all."""
+        """Alerts: what fires now (state firing), has resolved, or all; of one run or of all. Newest first."""
         begin = Cursor.read(cursor)
-        with known():
-            found = get(self._api, "/v1/alerts", state=state, run_id=run, limit=1_000)
-        some = found["alerts"]
-        names = list(dict.fromkeys(name for one in some for name in one))
-        rows = [[one.get(name) for name in names] for one in some]
-        cut = "more alerts than 1,000: name a run" if found.get("next_page_token") else ""
-        return answer(
-            Found(
-                names, rows, not cut, str(found["as_of"]), page(self._api, "/alerts", state=state), len(rows), cut=cut
-            ),
-            begin, max_tokens,
-        )  # fmt: skip
+        some: list[dict[str, Any]] = []
+        as_of, token = "", None
+        while True:
+            with known():
+                found = get(self._api, "/v1/alerts", state=state, run_id=run, limit=1_000, page_token=token)
+            some += found["alerts"]
+            as_of, token = as_of or str(found["as_of"]), found["next_page_token"]
+            if token is None or len(some) >= MAX_ALERTS:
+                break
+        rows = [[one[name] for name in ALERT] for one in some]
+        cut = f"more alerts than {MAX_ALERTS:,}: name a run" if token else ""
+        link = page(self._api, "/alerts", state=state)
+        return answer(Found(ALERT, rows, not cut, as_of, link, len(rows), cut=cut), begin, max_tokens)

@@ -52,6 +52,8 @@ def question(api: Api | None, path: str, asked: Mapping[str, Any]) -> dict[str, 
 
 def document(api: Api | None, run_id: str, part: str, /, **parameters: Any) -> dict[str, Any]:
     """Return a document of a run. Raises RunNotFound."""
+    if not run_id:
+        raise ClientError("the id of a run is empty: write one that `gateway runs list` shows")
     with known():
         return dict(get(api or find_api(), run_path(run_id, part), **parameters))
 

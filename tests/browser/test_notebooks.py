@@ -63,7 +63,7 @@ async def run_all(kind: str, page: Page, url: str) -> None:
     await page.goto(f"{url}/lab/tree/live_chart.ipynb")
     await expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_visible()
     await page.get_by_role("menuitem", name="Run", exact=True).click()
-    await page.get_by_role("menuitem", name="Run All Cells").click()
+    await page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
 @pytest.mark.slow
@@ -76,7 +76,7 @@ async def test_a_chart_appears_in_a_notebook_and_grows(kind: str, live: Live, tm
         plot = browser.page.locator("[data-panel=loss] .chart-host")
         await expect(plot).to_have_attribute("data-points", "2")
         await expect(plot.locator("canvas")).to_be_visible()
-        await expect(browser.page.locator("[data-panel]")).to_have_count(1)
+        await expect(browser.page.locator(".gateway-chart [data-panel]")).to_have_count(1)
 
         await live.publish([author.metrics("loss", [1.0, 0.5, 0.25], first_step=2)])
         await expect(plot).to_have_attribute("data-points", "2")

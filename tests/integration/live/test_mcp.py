@@ -11,19 +11,25 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+import httpx2
 import pytest
+import uvicorn
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
 
 from consumers.store.pool import open_database
 from gateway.client.query import Api
-from gateway.mcp.server import make_server
+from gateway.local.ports import free_ports
+from gateway.mcp.server import PATH, http_app, make_server
 from schemas import events as ev
 from schemas.columns import float_to_json
+from schemas.runtime.access.tokens import create_token
 from schemas.values import FloatValue
 from schemas.wire import Envelope
 from tests.support.gateway_command import COMMAND, environment
-from tests.support.live_server import Live, serving, settings_for
+from tests.support.live_server import Live, serving, settings_for, until
 from tests.support.log_author import START, Author
 
 READING = {
@@ -78,10 +84,15 @@ class Asking:
         return found
 
     async def refused(self, tool: str, **arguments: Any) -> str:
-        """Return the error of a tool."""
+        """Return the error of a tool, which must refuse."""
+        said = await self.said(tool, **arguments)
+        assert said, f"{tool} takes {arguments}"
+        return said
+
+    async def said(self, tool: str, **arguments: Any) -> str:
+        """Return the error of a tool; "" where it answers."""
         result = await self.client.call_tool(tool, arguments)
-        assert result.is_error, result.content
-        return str(result.content[0].text)  # type: ignore[union-attr]  # as above
+        return str(result.content[0].text) if result.is_error else ""  # type: ignore[union-attr]  # as above
 
     async def all_rows(self, tool: str, **arguments: Any) -> list[list[Any]]:
         """Return the rows of all pages of an answer; no page has any in silence."""
@@ -214,3 +225,187 @@ async def test_the_command_serves_stdio(live: Live) -> None:
 
     assert names == READING | {"set_tags", "set_note"}
     assert edited["done"]
+
+
+async def alerts_of(live: Live) -> list[tuple[Any, ...]]:
+    """Return the firings that the store has, newest first."""
+    db = await open_database(live.settings.postgres.get_secret_value())
+    try:
+        async with db.acquire() as connection:
+            rows = await connection.fetch(
+                "SELECT CASE WHEN resolved IS NULL THEN 'firing' ELSE 'resolved' END, run_id, series, fired, step,"
+                " value FROM alerts ORDER BY fired DESC, alert_id DESC"
+            )
+    finally:
+        await db.close()
+    return [(*list(row)[:5], None if row["value"] is None else float_to_json(row["value"])) for row in rows]
+
+
+async def fire(live: Live, count: int) -> None:
+    """Store firings as the alerts process does: some of them NaN, every third resolved."""
+    db = await open_database(live.settings.postgres.get_secret_value())
+    try:
+        async with db.acquire() as connection:
+            await connection.execute(
+                "INSERT INTO alerts (alert_id, rule_id, version, name, severity, targets, run_id, series, fired,"
+                " resolved, step, value, message, muted) SELECT gen_random_uuid(), 'r' || n % 7, 1, 'loss is high',"
+                " 'warning', '{}', 'run' || n % 5, 'loss', 1000 + n / 2, CASE WHEN n % 3 = 0 THEN 5000 END, n,"
+                " CASE WHEN n % 10 = 0 THEN 'NaN'::float8 ELSE n END, 'loss was ' || n, false"
+                " FROM generate_series(1, $1) AS n",
+                count,
+            )
+    finally:
+        await db.close()
+
+
+async def test_alerts_that_fired_are_all_there(live: Live) -> None:
+    await fire(live, 1_203)  # more than a page of the API
+    stored = await alerts_of(live)
+    chosen = ["state", "run_id", "series", "fired", "step", "value"]
+    async with asking(live) as mcp:
+        for asked, expected in (
+            ({"state": "all"}, stored),
+            ({}, [one for one in stored if one[0] == "firing"]),
+            ({"state": "resolved", "run": "run3"}, [one for one in stored if one[:2] == ("resolved", "run3")]),
+        ):
+            first = await mcp.ask("alerts", **asked)
+            at = [first["columns"].index(name) for name in chosen]
+            rows = await mcp.all_rows("alerts", **asked, max_tokens=20_000)
+            assert [tuple(row[one] for one in at) for row in rows] == expected
+            assert (first["exact"], first["count"], first["cut"]) == (True, len(expected), "")
+
+
+HOSTILE = [
+    ("find_runs", {"where": "(" * 5_000}),
+    ("find_runs", {"where": "name = 'a\u0000'"}),
+    ("find_runs", {"columns": ["params."]}),
+    ("find_runs", {"columns": [f"params.p{number}" for number in range(5_000)]}),
+    ("find_runs", {"order_by": "loss; DROP TABLE runs"}),
+    ("find_runs", {"cursor": "7@x"}),
+    ("find_runs", {"cursor": "999999999999@"}),
+    ("probe_experiment", {"where": "metrics.loss <"}),
+    ("get_run", {"run": "../../v1/me"}),
+    ("get_run", {"run": "\u0000"}),
+    ("get_run", {"run": ""}),
+    ("list_series", {"run": "absent"}),
+    ("list_series", {"run": "bad", "regex": "(", "prefix": "x"}),
+    ("series", {"runs": ["bad"], "regex": "("}),
+    ("series", {"runs": []}),
+    ("series", {"runs": ["absent"]}),
+    ("series", {"runs": ["bad"], "names": ["loss"], "axis": "epoch", "from_x": 0}),
+    ("series", {"runs": ["bad"], "names": ["loss"], "buckets": 0}),
+    ("series", {"runs": ["bad"], "names": ["loss"], "from_x": 1e308, "to_x": -1e308}),
+    ("series", {"runs": "bad", "names": 3}),
+    ("diff", {"runs": ["bad"]}),
+    ("diff", {"runs": ["bad", "absent"]}),
+    ("first_divergence", {"a": "bad", "b": "absent"}),
+    ("first_divergence", {"a": "bad", "b": "good", "absolute": -1}),
+    ("diagnose", {"run": "bad", "regex": "["}),
+    ("why_failed", {"run": "bad", "lines": 0}),
+    ("why_failed", {"run": "absent"}),
+    ("completeness", {"run": "absent"}),
+    ("wait_for", {"run": "absent", "condition": "ended"}),
+    ("wait_for", {"run": "bad", "condition": "loss < nan"}),
+    ("wait_for", {"run": "bad", "condition": "loss < 1", "since_offset": "yesterday"}),
+    ("alerts", {"state": "burning"}),
+    ("set_note", {"run": "absent", "note": "x"}),
+    ("set_tags", {"run": "bad", "tags": {"": "x"}}),
+]
+
+
+async def test_wrong_arguments_get_an_error_that_says_what_to_do(live: Live) -> None:
+    await live.publish(recorded())
+    async with asking(live, write=True) as mcp:
+        said = {f"{tool} {arguments!r:.80}": await mcp.said(tool, **arguments) for tool, arguments in HOSTILE}
+        alive = await mcp.ask("find_runs", where="state = 'failed'")
+    vague = ("Internal", "Traceback", "object has no attribute", "cannot convert")
+    assert {asked: text for asked, text in said.items() if len(text) < 40 or any(one in text for one in vague)} == {}
+    assert alive["count"] == 1
+
+
+async def test_what_an_answer_leaves_out_is_said(live: Live) -> None:
+    author = Author("many")
+    values = [float(at % 2) + (1_000.0 if at % 40 == 39 else 0.0) for at in range(800)]  # 20 spikes
+    wide = [author.metrics(f"m{at:04}", [1.0]) for at in range(1_001)]
+    await live.publish([author.start(), author.metrics("loss", values), *wide, author.finish()])
+    async with asking(live) as mcp:
+        whole = await mcp.all_rows("diagnose", run="many", prefix="loss")
+        said = await mcp.ask("diagnose", run="many", prefix="loss")
+        assert sum(row[0] == "spike" for row in whole) == 10
+        assert (said["exact"], "spikes of loss the 10 most extreme" in said["cut"]) == (False, True)
+        some = await mcp.ask("diagnose", run="many")
+        assert "only 500 of 1,002 series" in some["cut"]
+        assert "1,002 series match" in await mcp.refused("series", runs=["many"])
+        assert len(await mcp.all_rows("list_series", run="many", max_tokens=8_000)) == 1_002
+
+        done = await mcp.ask("completeness", run="many")
+        open_yet = await mcp.ask("wait_for", run="many", condition="failed", timeout_s=0.1)
+        assert (done["rows"][0][2], open_yet["met"], open_yet["why"]) == (
+            None, False, "the run has ended: nothing more will come",
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def over_http(live: Live, home: Path) -> AsyncIterator[str]:
+    """Yield the address of an MCP server over HTTP whose tokens are in `home`."""
+    (port,) = free_ports(1)
+    settings = live.settings.model_copy(update={"home": home})
+    app = http_app(make_server(Api(live.url)), settings, "127.0.0.1", write=False)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="on"))
+    task = asyncio.create_task(server.serve())
+    try:
+        await until(lambda: _has_started(server), "the MCP server answers")
+        yield f"http://127.0.0.1:{port}{PATH}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def _has_started(server: uvicorn.Server) -> bool:
+    return server.started
+
+
+async def test_over_http_each_request_needs_a_token_that_may_read_everything(live: Live, tmp_path: Path) -> None:
+    await live.publish([*recorded(), Author("secret").start(tag="others")])
+    tokens = tmp_path / "mcp" / "tokens.json"
+    tokens.parent.mkdir()
+    texts = {
+        name: create_token(tokens, name, [scope], experiments=limits)[1]
+        for name, scope, limits in (("reads", "read", None), ("emits", "emit", None), ("limited", "read", ["digits"]))
+    }  # type: ignore[misc]  # scopes are literals
+    async with over_http(live, tokens.parent) as url:
+        hello = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        answers: dict[str, int] = {}
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for name, text in {**texts, "nobody": "", "wrong": "gw_x_y"}.items():
+                headers = {"Authorization": f"Bearer {text}"} if text else {}
+                answers[name] = (await http.post(url, json=hello, headers=headers)).status_code
+            foreign = await http.post(url, json=hello, headers={"Host": "evil.example"})
+        assert {name: answers[name] for name in ("emits", "limited", "nobody", "wrong")} == {
+            "emits": 403, "limited": 403, "nobody": 401, "wrong": 401,
+        }  # fmt: skip
+        assert answers["reads"] not in (401, 403)
+        assert foreign.status_code in (400, 401, 403, 421)
+        headers = {"Authorization": f"Bearer {texts['reads']}"}
+        async with (
+            httpx2.AsyncClient(headers=headers, trust_env=False) as named,
+            Client(streamable_http_client(url, http_client=named)) as client,
+        ):
+            assert {tool.name for tool in (await client.list_tools()).tools} == READING
+            assert (await Asking(client).ask("find_runs", columns=["state"]))["count"] == 3
+
+    # Over stdio the server has a token of its own: one that is limited sees its experiments only.
+    text = create_token(tmp_path / "tokens.json", "anna", ["read"], experiments=["digits"])[1]
+    anna = Api(live.url, text)
+    await until(lambda: _knows(live, text), "the token is in force")
+    async with Client(make_server(anna)) as client:
+        mcp = Asking(client)
+        assert (await mcp.ask("find_runs", columns=["state"]))["count"] == 2
+        assert "no run 'secret'" in await mcp.refused("get_run", run="secret")
+        assert "secret" in await mcp.refused("wait_for", run="secret", condition="ended", timeout_s=1)
+        await mcp.refused("alerts")
+
+
+async def _knows(live: Live, text: str) -> bool:
+    answer = await live.http.get("/v1/me", headers={"Authorization": f"Bearer {text}"})
+    return answer.status_code == 200 and answer.json()["name"] == "anna"
