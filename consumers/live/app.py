@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import Receive, Scope, Send
 
 from consumers.live.api import errors, routes
 from consumers.live.api.access.needs import NEEDS
@@ -23,6 +24,15 @@ from schemas.runtime.settings import Settings
 MAX_BODY = 4 * 1024 * 1024  # bytes; questions name at most 10,000 runs, which are 0.4 MB
 GZIP_FROM_BYTES = 1_000
 GZIP_LEVEL = 5  # the default 9 takes three times the CPU time to save a few per cent more
+
+
+class Compressed(GZipMiddleware):
+    """Compresses answers in the event loop, except exports, which may be of any size."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        is_export = str(scope.get("path", "")).startswith("/v1/export/")
+        await (self.app if is_export else super().__call__)(scope, receive, send)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -46,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     app.include_router(routes.routes())
     pages.install(app)
-    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
+    app.add_middleware(Compressed, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
     embeds = settings.embed_origins
     access = access_of(settings, settings.live_host, NEEDS, is_api=True, max_body=MAX_BODY, embeds=bool(embeds))
     app.state.access = access

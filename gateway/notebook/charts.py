@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gateway.client.errors import ClientError
@@ -59,12 +60,10 @@ def chart(  # noqa: PLR0913 -- keywords of a chart
     if len(ids) > MAX_RUNS:
         raise ClientError(f"{len(ids):,} runs are given: a chart shows at most {MAX_RUNS:,}")
     chosen = [names] if isinstance(names, str) else None if names is None else list(names)
-    try:
-        from gateway.notebook.widget import STATIC, Chart
-    except ImportError as error:
-        raise BadSettings(
-            'gateway.chart needs anywidget: install it with `pip install "tracking-gateway[notebook]"`'
-        ) from error
+    if find_spec("anywidget") is None:
+        raise BadSettings('gateway.chart needs anywidget: install it with `pip install "tracking-gateway[notebook]"`')
+    from gateway.notebook.widget import STATIC, Chart
+
     if not (STATIC / "chart.js").is_file():
         raise BadSettings("the chart's JavaScript was not built: install tracking-gateway without SKIP_UI=1")
     look = {"x": x, "yScale": y_scale, "smoothing": smoothing, "height": height}

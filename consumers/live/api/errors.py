@@ -50,9 +50,9 @@ class Failure(Exception):
         return JSONResponse({"error": self.error, "next": self.next_step, **self.details}, self.status, headers=headers)
 
 
-def bad_parameter(name: str, why: str, next_step: str) -> Failure:
+def bad_parameter(name: str, why: str, next_step: str, *, details: Mapping[str, object] | None = None) -> Failure:
     """Return the failure of a request with an invalid parameter."""
-    return Failure(422, f"parameter {name}: {why}", next_step)
+    return Failure(422, f"parameter {name}: {why}", next_step, details=details)
 
 
 def from_tracking_error(error: TrackingError) -> Failure:

@@ -302,11 +302,18 @@ def unknown_run(run_id: str) -> Failure:
 
 
 def parsed(parameter: str, parse: Callable[[P], T], given: P) -> T:
-    """Return what a parameter means. Raises Failure 422 for what `parse` refuses."""
+    """Return what a parameter means. Raises Failure 422, with the place, for what `parse` refuses."""
     try:
         return parse(given)
     except FilterError as error:
-        raise bad_parameter(parameter, str(error), EXAMPLES[parameter]) from None
+        raise bad_parameter(parameter, str(error), EXAMPLES[parameter], details=place_of(error)) from None
+
+
+def place_of(error: FilterError) -> dict[str, object]:
+    """Return where in a text an error is, from 0, and what may stand there; nothing for what is no text."""
+    if error.position is None:
+        return {}
+    return {"position": error.position, "end": error.end, "expected": list(error.expected)}
 
 
 def refuse_impossible(run_id: str) -> None:

@@ -15,6 +15,7 @@ import gateway
 from gateway.client.query import Api
 from gateway.notebook.frames import decode
 from gateway.notebook.widget import Chart
+from schemas import events as ev
 from tests.support.live_server import Live, serving, settings_for, until
 from tests.support.log_author import Author
 
@@ -100,8 +101,10 @@ async def test_a_chart_shows_what_the_store_has_and_grows_with_it(live: Live) ->
         expected = await stored(live, "one", "other")
         await until(lambda: _is(page, expected), "the page has the new points")
 
-        again = [one.start(attempt=2), one.metrics("loss", [9.0], first_step=1, attempt=2)]
-        await live.publish(again)  # steps 1 and later are replaced
+        resumed = one.envelope(ev.RunResumed(time=one.now(), attempt=2))
+        await live.publish(
+            [resumed, one.metrics("loss", [9.0], first_step=1, attempt=2)]
+        )  # steps from 1 on are replaced
         expected = await stored(live, "one", "other")
         assert expected["one", "loss"][-1][0] == 1
         await until(lambda: _is(page, expected), "the page has the points of the new attempt only")
@@ -120,7 +123,7 @@ async def test_a_long_series_has_corners_and_its_parts_are_exact(live: Live) -> 
         assert (5_432.0, "99.0") in [(step, value) for step, _, value in points]
 
         ask = {"kind": "window", "axis": "step", "from": 5_400, "to": 5_500}
-        chart._handle_custom_msg(ask, [])  # noqa: SLF001 -- as a kernel gives it the message of a page
+        chart._handle_custom_msg(ask, [])
         await until(lambda: _has_part(page), "the part has come")
         head, part = page.parts[0]
         assert head["window"] == {"axis": "step", "from": 5_400, "to": 5_500}

@@ -7,22 +7,27 @@ import csv
 import io
 import json
 import math
+import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from consumers.live.api.export import response
 from gateway import read
 from gateway.cli import main
 from schemas import events as ev
 from schemas.columns import float_from_json
-from schemas.values import FloatValue, IntValue, JsonValue, StringValue
+from schemas.values import FloatValue, HistogramValue, IntValue, JsonValue, StringValue
 from schemas.wire import Envelope
-from tests.support.live_server import Live, serving, settings_for
+from tests.support.gateway_command import COMMAND, environment
+from tests.support.live_server import Live, serving, settings_for, until
 from tests.support.log_author import START, Author
 
 HOSTILE = "=cmd|' /C calc'!A0, \"x\"\r\nnext"
@@ -113,7 +118,7 @@ async def test_superseded_points_and_refusals_of_exports(live: Live) -> None:
         (str(LONG - 2), "false"), (str(LONG - 1), "true"), (str(LONG - 1), "false"), (str(LONG), "false"),
     ]  # fmt: skip
     assert [answer.status_code for answer in refused] == [404, 422, 400, 400, 400, 422]
-    assert [sorted(answer.json()) for answer in refused] == [["error", "next"]] * len(refused)
+    assert all({"error", "next"} <= answer.json().keys() for answer in refused)
 
 
 async def test_runs_are_exported_with_their_columns(live: Live) -> None:
@@ -214,3 +219,134 @@ async def test_series_are_read_in_python_and_shown_by_commands(live: Live) -> No
     assert {(row["params.mixed"], row["runs"]) for row in groups} == {("a", 1), (2, 1)}
     assert [row["mean"] for row in groups if row["params.mixed"] == "a"][-1] == 0.25
     assert (shown.exit_code, "█▁" in shown.output) == (0, True)
+
+
+async def test_runs_are_compared_searched_and_followed_by_commands(live: Live) -> None:
+    """Each verb as a program reads it (--json, documented keys) and as a person does (80 columns, whole ids)."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        result = CliRunner(env={"COLUMNS": "80"}).invoke(main.app, ["runs", *arguments])
+        return result.exit_code, result.output
+
+    facts = {"exact", "count", "as_of", "cut", "next_page_token", "rows"}
+    asked = {
+        "compare": ("compare", "one", "two"),
+        "diverge": ("diverge", "one", "two", "--name", "loss"),
+        "console": ("console", "one", "--search", "CUDA"),
+        "series": ("series", "one", "two", "--name", "loss", "--from", "10", "--to", "20"),
+        "search": ("search", "params.lr > 0", "-c", "state"),
+    }
+    lines = ["\x1b[31mCUDA out of memory", "bye"]
+    text = ev.ConsoleText(time=START, stream="stderr", lines=lines, times=[START, START + 1])
+    await live.publish([Author("one", "console").envelope(text)])
+    documents = {name: await asyncio.to_thread(run, *words, "--json") for name, words in asked.items()}
+    shown = {name: await asyncio.to_thread(run, *words) for name, words in asked.items()}
+    wrong = [
+        await asyncio.to_thread(run, *words)
+        for words in (("compare", "one"), ("compare", "one", "gone"), ("diverge", "one", "gone"), ("console", "gone"))
+    ]
+
+    found = {name: json.loads(output) for name, (_, output) in documents.items()}
+    assert {code for code, _ in (*documents.values(), *shown.values())} == {0}
+    assert all(facts <= document.keys() for document in found.values())
+    rows = {(row["section"], row["key"]): (row["one"], row["two"]) for row in found["compare"]["rows"]}
+    assert rows["params", "lr"] == (0.1, 1)
+    assert found["compare"]["runs"] == ["one", "two"]
+    assert found["diverge"]["first"] == found["diverge"]["first"] | {"series": "loss", "step": 0, "a": 0.0, "b": 0.5}
+    assert [row["line"] for row in found["console"]["rows"]] == ["\x1b[31mCUDA out of memory"]
+    assert [row["step"] for row in found["series"]["rows"]] == list(range(10, 21))
+    assert "\x1b" not in shown["console"][1]  # what a run printed does not act on this terminal
+    assert "first at step 0" in shown["diverge"][1]
+    assert "≠ lr" in shown["compare"][1]
+    assert [code for code, _ in wrong] == [2] * 4
+    assert ["compare 2 to 20" in wrong[0][1], *("no run 'gone'" in output for _, output in wrong[1:])] == [True] * 4
+
+
+async def test_a_reader_that_goes_away_ends_a_command_without_a_trace(live: Live) -> None:
+    variables = environment(GATEWAY_LIVE_URL=live.url)
+    for words in (["export", "one", "--csv", "-"], ["series", "one", "--json"]):
+        started = await asyncio.create_subprocess_exec(
+            *COMMAND, "runs", *words, env=variables, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            limit=1_000,
+        )  # fmt: skip
+        assert started.stdout is not None
+        assert started.stderr is not None
+        await started.stdout.read(10)
+        started._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]  # as `| head -c 10` does
+        said = (await started.stderr.read()).decode()
+        await started.wait()
+        assert said.strip() == ""
+
+
+async def test_observations_and_histograms_are_read_as_they_were_recorded(live: Live) -> None:
+    author = Author("odd values")
+    bins = [HistogramValue(value={"edges": [0.0, 1.0, 2.0], "counts": [step, 2]}) for step in range(3)]  # type: ignore[arg-type]
+    said = [StringValue(value="größe 'x'"), StringValue(value=""), JsonValue(value={"a": [1, None]})]
+    values = [
+        ev.Observation(name=name, step=step, time=author.now(), value=one)
+        for name, some in (("weights", bins), ("said", said))
+        for step, one in enumerate(some)
+    ]
+    await live.publish([author.start(), author.envelope(ev.Values(time=author.now(), values=values))])
+    said_rows = await asyncio.to_thread(read.observations, "odd values", "said")
+    searched = await asyncio.to_thread(read.observations, "odd values", None, "GRÖ")
+    one_page = await asyncio.to_thread(lambda: read.observations("odd values", limit=4))
+    rest = await asyncio.to_thread(lambda: read.observations("odd values", after=one_page.next_page_token))
+    histograms = await asyncio.to_thread(read.histograms, "odd values", "weights")
+    cut = await asyncio.to_thread(lambda: read.histograms("odd values", "weights", steps_limit=2))
+
+    assert [(row["step"], row["value"]) for row in said_rows] == [
+        (step, said[step].model_dump()["value"]) for step in range(3)
+    ]
+    assert [row["value"] for row in searched] == ["größe 'x'"]
+    assert ([row["step"] for row in (*one_page, *rest)], one_page.cut != "") == ([0, 1, 2, 0, 1, 2], True)
+    assert [(row["step"], row["time"]) for row in histograms] == [(one.step, one.time) for one in values[:3]]
+    assert [list(row["counts"]) for row in histograms] == [[step, 2] for step in range(3)]
+    assert [list(row["edges"]) for row in histograms] == [[0.0, 1.0, 2.0]] * 3
+    assert (histograms.exact, cut.exact, cut.count, len(cut)) == (True, False, 3, 2)
+
+
+async def test_an_export_is_not_compressed_refused_in_words_and_needs_pyarrow_for_its_forms(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await live.http.get("/v1/export/points", params={"run_id": "one"}, headers={"Accept-Encoding": "gzip"})
+    other = await live.http.get("/v1/runs/one/log", headers={"Accept-Encoding": "gzip"})
+    assert ("content-encoding" in whole.headers, other.headers["content-encoding"]) == (False, "gzip")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for format in ("parquet", "arrow"):
+        refused = await live.get("/v1/export/points", run_id="one", format=format)
+        assert (refused.status_code, "tracking-gateway[parquet]" in refused.json()["next"]) == (400, True)
+    wrong = (await live.get("/v1/export/runs", where="metrics.loss <")).json()
+    assert (wrong["position"], wrong["end"], wrong["expected"]) == (14, 14, [])
+
+
+async def test_exports_of_clients_that_leave_or_do_not_read_end(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(response, "UNREAD_S", 3.0)
+    author = Author("large")
+    values = [float(at) for at in range(200_000)]
+    pieces = [author.metrics("loss", values[at : at + 20_000], first_step=at) for at in range(0, 200_000, 20_000)]
+    await live.publish([author.start(), *pieces])
+    asked = {"run_id": ["large"] * 2, "format": "csv"}
+
+    async with AsyncExitStack() as open_exports:
+        leaving, unread = [
+            await open_exports.enter_async_context(live.http.stream("GET", "/v1/export/points", params=asked))
+            for _ in range(2)
+        ]
+        busy = await live.get("/v1/export/points", run_id="one")
+        assert (busy.status_code, "2 exports run already" in busy.text, "retry-after" in busy.headers) == (
+            503,
+            True,
+            True,
+        )
+        assert (await live.json("/v1/runs"))["runs"]  # other questions are answered
+        await leaving.aclose()
+        await until(lambda: _running(1), "the export of the client that left has ended")
+        await until(lambda: _running(0), "the export of the client that does not read has ended")
+        with pytest.raises(httpx.RemoteProtocolError):  # and it cannot take a part for the whole
+            await unread.aread()
+    assert (await live.get("/v1/export/points", run_id="two")).status_code == 200
+
+
+async def _running(most: int) -> bool:
+    return response.ExportResponse.running <= most

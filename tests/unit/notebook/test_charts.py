@@ -30,7 +30,7 @@ def test_a_wrong_argument_is_refused(asked: dict[str, Any]) -> None:
 
 
 def test_without_anywidget_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gateway.notebook.widget", None)
+    monkeypatch.setitem(sys.modules, "anywidget", None)
     with pytest.raises(BadSettings, match=r"tracking-gateway\[notebook\]"):
         gateway.chart("r", api=AWAY)
 

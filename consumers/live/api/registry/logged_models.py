@@ -14,7 +14,7 @@ from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.api.responses import all_bytes, json_response, list_response, long_response, rendered
 from consumers.live.api.run_documents import read_question
-from consumers.live.api.runs import MAX_PAGE_BYTES
+from consumers.live.api.runs import MAX_PAGE_BYTES, place_of
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.artifacts import ArtifactChoice
@@ -92,7 +92,7 @@ def _search(question: LoggedModelsQuestion) -> LoggedModelSearch:
     try:
         filter = parse_filter(question.where, FACTS, NAMED)
     except FilterError as error:
-        raise bad_parameter("where", str(error), EXAMPLE) from None
+        raise bad_parameter("where", str(error), EXAMPLE, details=place_of(error)) from None
     for one in question.order_by:
         if not is_order(one.key):
             raise bad_parameter("order_by", f"there is no {one.key!r:.100}", f"use metrics.NAME, or {', '.join(FACTS)}")

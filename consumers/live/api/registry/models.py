@@ -18,6 +18,7 @@ from consumers.live.api.connections import connections_of
 from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.api.responses import json_response, list_response
+from consumers.live.api.runs import place_of
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.snapshot import Snapshot
@@ -199,7 +200,7 @@ async def _listed(
     try:
         filter = parse_filter(paging.where, FACTS[listed])
     except FilterError as error:
-        raise bad_parameter("where", str(error), _EXAMPLES[listed]) from None
+        raise bad_parameter("where", str(error), _EXAMPLES[listed], details=place_of(error)) from None
     try:
         order = [parse_sorting(listed, one) for one in paging.order]
     except FilterError as error:

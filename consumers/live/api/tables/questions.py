@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from consumers.live.api.errors import Failure
 from consumers.live.api.fold_progress import MAX_WAIT_S
 from consumers.live.api.run_documents import MAX_EXPERIMENTS, RunId
+from consumers.live.api.runs import place_of
 from consumers.live.stream.positions import MAX_TEXT
 from consumers.store.read.run_documents import RunsWanted
 from consumers.store.search.filter import parse_filter
@@ -75,7 +76,4 @@ def understood(field: str, parse: Callable[[P], T], given: P) -> T:
 
 def refused(field: str, error: FilterError) -> Failure:
     """Return the failure of a question with a wrong filter: it has the position, from 0, and what may stand there."""
-    place: dict[str, object] = {}
-    if error.position is not None:
-        place = {"position": error.position, "end": error.end, "expected": list(error.expected)}
-    return Failure(400, f"{field}: {error}", EXAMPLES[field], details=place)
+    return Failure(400, f"{field}: {error}", EXAMPLES[field], details=place_of(error))
