@@ -48,6 +48,7 @@ class Feed:
         self._question, self._api, self._page = question, api, page
         self._curves = Curves()
         self._since = ""
+        self._reread_from: str | None = None  # offsets that the next reading must include
         self._stop = Event()
         self._thread: Thread | None = None
         self._lock = Lock()  # of start
@@ -58,7 +59,7 @@ class Feed:
 
     def read(self) -> None:
         """Read the series and show them. Raises RunNotFound, ApiUnavailable and ApiRefused."""
-        head, series, self._since = read_curves(self._question, self._api)
+        head, series, self._since = read_curves(self._question, self._api, self._reread_from)
         self._curves.replace(head, series)
         self._read_at = monotonic()
         self.send_state()
@@ -108,8 +109,8 @@ class Feed:
             self._since = position or self._since
             if kind == "series" and data is not None:
                 self._take(data["series"])
-            elif kind in ("reread", "reset"):
-                self._curves.is_stale = True
+            elif kind in ("reread", "reset") and data is not None:
+                self._curves.is_stale, self._reread_from = True, data["as_of"]
             elif kind == "dropped":
                 return
             self._page.show_problem("")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gateway import read
 from gateway.notebook.curves import MOST_SERIES, columns_of, facts_of
 from gateway.notebook.frames import encode
-from gateway.read.asking import pages, question
+from gateway.read.asking import WAIT_S, Freshness, pages, question
 from gateway.read.curves import match_of
 
 if TYPE_CHECKING:
@@ -37,16 +37,21 @@ class Question(NamedTuple):
         return {name: value for name, value in given.items() if value is not None}
 
 
-def read_curves(asked: Question, api: Api) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
+def read_curves(
+    asked: Question, api: Api, min_offsets: str | None = None
+) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
     """
     Return the head of a frame, the series with the offsets of their answers, and the offsets that all of them have.
 
+    The answers include everything below `min_offsets`, for which the API waits.
+
     Raises RunNotFound, ApiUnavailable and ApiRefused.
     """
-    runs = _runs(asked, api)
+    fresh = Freshness(min_offsets, WAIT_S).asked
+    runs = _runs(asked, api, fresh)
     series: list[dict[str, Any]] = []
     total, as_of = 0, ""
-    for page in pages(api, "/v1/series", _asking(asked, api), what="series"):
+    for page in pages(api, "/v1/series", {**_asking(asked, api), **fresh}, what="series"):
         series += [{**one, "as_of": page["as_of"]} for one in page["series"]]
         total, as_of = page["total"], as_of or page["as_of"]
         if len(series) >= MOST_SERIES:
@@ -74,11 +79,11 @@ def window_of(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"axis": axis, "from": first, "to": last} if axis in AXES and len(numbers) == 2 else None
 
 
-def _runs(asked: Question, api: Api) -> list[dict[str, Any]]:
+def _runs(asked: Question, api: Api, fresh: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return id, name and beginning (µs) of each run, in the order that was asked for."""
     chosen = {"key": ["fact", "run_id"], "op": "in", "values": list(asked.runs)}
     columns = [["fact", "name"], ["fact", "started"], ["fact", "created"]]
-    asking = {"filter": chosen, "stage": "all", "columns": columns, "limit": len(asked.runs)}
+    asking = {"filter": chosen, "stage": "all", "columns": columns, "limit": len(asked.runs), **fresh}
     found = question(api, "/v1/runs/table", asking)
     facts = dict(zip(found["run_ids"], zip(*found["columns"], strict=True), strict=True))
     missing = [one for one in asked.runs if one not in facts]
