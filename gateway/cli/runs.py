@@ -75,10 +75,11 @@ def list_runs(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signatu
     """
     List runs, newest first, or those that match a filter. Runs in the trash are left out unless --stage says otherwise.
 
-    A filter compares metrics.NAME (the last value), params.NAME, tags.NAME and facts: state, name, group, tag,
-    experiment, experiment_id, run_id, parent_run_id, message, note, points, attempt, created, started, ended, updated.
-    Its operators are = != < <= > >=, like, ilike, in (...), is null, and, or, not and parentheses. Put a name in
-    backticks when it holds characters other than letters, digits and underscores.
+    A filter compares metrics.NAME (the last value), min(metrics.NAME), also max, first, count, non_finite and step,
+    params.NAME, tags.NAME, labels.NAME and facts: state, name, group, tag, experiment, experiment_id, run_id,
+    parent_run_id, message, note, points, attempt, duration, stage, created, started, began, ended, updated. Its
+    operators are = != < <= > >=, like, ilike, in (...), is null, and, or, not and parentheses; `text has 'words'` looks
+    into all texts of a run. Put a name in backticks when it holds other characters than letters, digits, underscores.
 
     Text is sorted by its first 200 characters; runs without a sort key come last. Use a page token with the same filter
     and order; runs that are added meanwhile neither repeat nor hide others.

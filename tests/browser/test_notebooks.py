@@ -79,7 +79,7 @@ async def test_a_chart_appears_in_a_notebook_and_grows(kind: str, live: Live, tm
         await expect(browser.page.locator(".gateway-chart [data-panel]")).to_have_count(1)
 
         await live.publish([author.metrics("loss", [1.0, 0.5, 0.25], first_step=2)])
-        await expect(plot).to_have_attribute("data-points", "2")
+        await expect(plot).to_have_attribute("data-points", "5")
         await browser.page.locator(".gateway-chart select").first.select_option("time")
         if folder := os.environ.get("SCREENSHOTS"):
             await browser.page.screenshot(path=Path(folder) / f"notebook_{kind}.png")

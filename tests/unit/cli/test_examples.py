@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from consumers.store.search.filter_terms import RUN_FACTS, STATS
 from gateway.cli import main
 
 EXAMPLE = re.compile(r"`(?:[A-Z_]+=\S+ )*gateway ([^`]+)`")
@@ -51,3 +52,11 @@ def test_every_example_can_be_parsed() -> None:
 
     assert wrong == {}
     assert len(lines) > 80
+
+
+def test_the_help_of_a_filter_names_the_words_of_its_language() -> None:
+    text = " ".join((all_commands()["runs", "list"].help or "").split())
+    of_mlflow = {"status", "run_name", "start_time", "end_time", "lifecycle_stage"}
+    words = {*RUN_FACTS, *STATS} - of_mlflow - {"last"}
+
+    assert [word for word in sorted(words) if not re.search(rf"\b{word}\b", text)] == []
