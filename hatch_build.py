@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +66,12 @@ def build(sources: Path, configs: Iterable[str]) -> None:
 
     vite = sources / "node_modules" / "vite" / "bin" / "vite.js"
     packages = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    steps: dict[str, Callable[[], int]] = {"npm ci": partial(npm, packages, cwd=sources)}
+    steps: list[tuple[str, Callable[..., int], list[str]]] = [("npm ci", npm, packages)]
     for config in configs:  # not `npm run`: that looks for Node on the PATH
-        step = [str(vite), "build", "--config", config, "--logLevel", "warn"]
-        steps[f"vite build --config {config}"] = partial(node, step, cwd=sources)
-    for name, run in steps.items():
-        if status := run():
+        arguments = [str(vite), "build", "--config", config, "--logLevel", "warn"]
+        steps.append((f"vite build --config {config}", node, arguments))
+    for name, run, arguments in steps:
+        if status := run(arguments, cwd=sources):
             raise RuntimeError(
                 f"the dashboard was not built: {name} ended with status {status}. "
                 "See its output above, or set SKIP_UI=1 to install without pages"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static"  # hatch_build.py builds it
 
 
-class Chart(anywidget.AnyWidget):
+class Chart(anywidget.AnyWidget):  # type: ignore[misc]  # a library without types
     """
     A live chart; made by `gateway.chart`.
 

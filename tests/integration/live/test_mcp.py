@@ -263,19 +263,20 @@ async def test_alerts_that_fired_are_all_there(live: Live) -> None:
     stored = await alerts_of(live)
     chosen = ["state", "run_id", "series", "fired", "step", "value"]
     async with asking(live) as mcp:
-        for asked, expected in (
+        questions: list[tuple[dict[str, str], list[tuple[Any, ...]]]] = [
             ({"state": "all"}, stored),
             ({}, [one for one in stored if one[0] == "firing"]),
             ({"state": "resolved", "run": "run3"}, [one for one in stored if one[:2] == ("resolved", "run3")]),
-        ):
+        ]
+        for asked, expected in questions:
             first = await mcp.ask("alerts", **asked)
             at = [first["columns"].index(name) for name in chosen]
-            rows = await mcp.all_rows("alerts", **asked, max_tokens=20_000)
+            rows = await mcp.all_rows("alerts", max_tokens=20_000, **asked)
             assert [tuple(row[one] for one in at) for row in rows] == expected
             assert (first["exact"], first["count"], first["cut"]) == (True, len(expected), "")
 
 
-HOSTILE = [
+HOSTILE: list[tuple[str, dict[str, Any]]] = [
     ("find_runs", {"where": "(" * 5_000}),
     ("find_runs", {"where": "name = 'a\u0000'"}),
     ("find_runs", {"columns": ["params."]}),
@@ -370,9 +371,10 @@ async def test_over_http_each_request_needs_a_token_that_may_read_everything(liv
     tokens = tmp_path / "mcp" / "tokens.json"
     tokens.parent.mkdir()
     texts = {
-        name: create_token(tokens, name, [scope], experiments=limits)[1]
-        for name, scope, limits in (("reads", "read", None), ("emits", "emit", None), ("limited", "read", ["digits"]))
-    }  # type: ignore[misc]  # scopes are literals
+        "reads": create_token(tokens, "reads", ["read"])[1],
+        "emits": create_token(tokens, "emits", ["emit"])[1],
+        "limited": create_token(tokens, "limited", ["read"], experiments=["digits"])[1],
+    }
     async with over_http(live, tokens.parent) as url:
         hello = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
         answers: dict[str, int] = {}

@@ -37,7 +37,7 @@ class Page:
         self.number = -1
         self.take(chart.state)
         chart.observe(lambda change: self.take(change["new"]), "state")
-        chart.send = lambda _, buffers=None: self.take(buffers[0])  # type: ignore[method-assign]  # no kernel hears it
+        chart.send = lambda _, buffers=None: self.take(buffers[0])  # no kernel hears it
 
     def take(self, frame: bytes) -> None:
         """Take a frame."""

@@ -280,7 +280,7 @@ async def test_a_reader_that_goes_away_ends_a_command_without_a_trace(live: Live
 
 async def test_observations_and_histograms_are_read_as_they_were_recorded(live: Live) -> None:
     author = Author("odd values")
-    bins = [HistogramValue(value={"edges": [0.0, 1.0, 2.0], "counts": [step, 2]}) for step in range(3)]  # type: ignore[arg-type]
+    bins = [HistogramValue(value={"edges": [0.0, 1.0, 2.0], "counts": [step, 2]}) for step in range(3)]
     said = [StringValue(value="größe 'x'"), StringValue(value=""), JsonValue(value={"a": [1, None]})]
     values = [
         ev.Observation(name=name, step=step, time=author.now(), value=one)

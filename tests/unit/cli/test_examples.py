@@ -28,7 +28,7 @@ def commands(group: Any, path: tuple[str, ...], ctx: Any) -> Iterator[tuple[tupl
 
 def all_commands() -> dict[tuple[str, ...], Any]:
     """Return every command with its words, those of entry points included."""
-    root = typer.main.get_command(main.app)
+    root: Any = typer.main.get_command(main.app)
     ctx = root.make_context("gateway", [], resilient_parsing=True)
     assert {point.name for point in entry_points(group=main.GROUP)} <= set(root.list_commands(ctx))
     return dict(commands(root, (), ctx))
