@@ -27,7 +27,7 @@ export class ChartData implements LineSource {
   private whole = new Map<string, Curve>();
   private part = new Map<string, Curve>();
 
-  /** Without `onWindow` nobody is asked for parts. It hears which part should be read, also again. */
+  /** `onWindow` hears which part should be read, also again. */
   constructor(private readonly onWindow: (window: SeriesRange) => void = () => undefined) {}
 
   held(run: string, series: string): Curve | undefined {

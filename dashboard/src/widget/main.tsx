@@ -1,4 +1,4 @@
-// The module that anywidget loads: it draws the model that gateway/notebook/widget.py keeps. It asks nobody but Python.
+// The module that anywidget loads: it draws the model that gateway/notebook/widget.py keeps. It asks Python alone.
 import { effect, signal } from "@preact/signals";
 import { render } from "preact";
 import { ChartData } from "./data";

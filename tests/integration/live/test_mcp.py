@@ -379,12 +379,12 @@ async def test_over_http_each_request_needs_a_token_that_may_read_everything(liv
         hello = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
         answers: dict[str, int] = {}
         async with httpx.AsyncClient(trust_env=False) as http:
-            for name, text in {**texts, "nobody": "", "wrong": "gw_x_y"}.items():
+            for name, text in {**texts, "without": "", "wrong": "gw_x_y"}.items():
                 headers = {"Authorization": f"Bearer {text}"} if text else {}
                 answers[name] = (await http.post(url, json=hello, headers=headers)).status_code
             foreign = await http.post(url, json=hello, headers={"Host": "evil.example"})
-        assert {name: answers[name] for name in ("emits", "limited", "nobody", "wrong")} == {
-            "emits": 403, "limited": 403, "nobody": 401, "wrong": 401,
+        assert {name: answers[name] for name in ("emits", "limited", "without", "wrong")} == {
+            "emits": 403, "limited": 403, "without": 401, "wrong": 401,
         }  # fmt: skip
         assert answers["reads"] not in (401, 403)
         assert foreign.status_code in (400, 401, 403, 421)
