@@ -44,6 +44,16 @@ WATCH = """(function look() {
     document.documentElement.dataset.first = performance.now();
 })()"""
 
+# Times between frames, and how long the scripts of a frame took, as the page itself sees them.
+OBSERVE = """() => {
+    window.frames_ms = []; window.tasks_ms = [];
+    let before = performance.now();
+    const step = (now) => { frames_ms.push(now - before); before = now; requestAnimationFrame(step); };
+    requestAnimationFrame(step);
+    new PerformanceObserver((list) => list.getEntries().forEach((one) => tasks_ms.push(one.duration)))
+        .observe({ entryTypes: ["longtask"] });
+}"""
+
 
 def emit(url: str, seconds: float, wide: bool) -> None:
     """Be the training: emit what the pages show, then steadily until `seconds` are over."""
@@ -153,10 +163,8 @@ async def first(browser: Any, url: str, shown: str, times: int) -> list[float]:
     return found
 
 
-async def workspace(browser: Any, url: str, seconds: float) -> None:
+async def workspace(browser: Any, url: str, seconds: float, query: str) -> None:
     """Print how the workspace draws while points arrive."""
-    from benchmarks.frames import OBSERVE, metrics, quantile
-
     page = await browser.new_page(viewport={"width": 1440, "height": 900})
     page.on("pageerror", lambda error: print("page error:", error))
     session = await page.context.new_cdp_session(page)
@@ -164,7 +172,7 @@ async def workspace(browser: Any, url: str, seconds: float) -> None:
     await session.send("Network.enable")
     sizes: list[int] = []
     session.on("Network.dataReceived", lambda event: sizes.append(event["dataLength"]))
-    await page.goto(f"{url}/workspace?where=run_id%20like%20'sweep-%25'")
+    await page.goto(f"{url}/workspace?where=run_id%20like%20'sweep-%25'{query}")
     await page.wait_for_selector(FIRST_CHART, timeout=120_000)
     await asyncio.sleep(4)  # let the first drawing end
     loaded, before = sum(sizes), await metrics(session)
@@ -191,6 +199,18 @@ async def workspace(browser: Any, url: str, seconds: float) -> None:
     await page.close()
 
 
+def quantile(values: list[float], part: float) -> float:
+    """Return the value below which `part` of them lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+async def metrics(session: Any) -> dict[str, float]:
+    """Return Chromium's counters of the page: seconds and bytes by name."""
+    found = await session.send("Performance.getMetrics")
+    return {one["name"]: one["value"] for one in found["metrics"]}
+
+
 def over(frames: list[float], ms: float) -> int:
     """Return how many frames took longer."""
     return sum(one > ms for one in frames)
@@ -211,21 +231,29 @@ async def show(url: str, api: int, system: Any, folder: Path, options: argparse.
     times = 3 if options.quick else 7
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        with training(system, folder, options.seconds + 60):
-            await until_stored(system.store, RUNS * CHARTS * HISTORY, "sweep-%")
-            await workspace(browser, url, options.seconds)
-        with training(system, folder, 0, wide=True):
-            await until_stored(system.store, SERIES * SERIES_POINTS, "wide")
-        before = memory_mib(api)[0]
-        found = await first(browser, f"{url}/runs/wide", FIRST_CHART, times)
-        resident, peak = memory_mib(api)
-        print(f"run page with {SERIES:,} series, first chart: {spread(found)} (target 1,000 ms);", end=" ")
-        print(f"API memory {before:.0f} MiB before, {resident:.0f} after, peak {peak:.0f}", flush=True)
-        await fill(system.store, options.runs)
-        found = await first(browser, url, FIRST_ROWS, times)
-        print(f"runs table with {options.runs:,} runs, first rows: {spread(found)} (target 1,000 ms);", end=" ")
-        print(f"API memory {memory_mib(api)[0]:.0f} MiB", flush=True)
+        if options.only in ("", "workspace"):
+            with training(system, folder, options.seconds + 60):
+                await until_stored(system.store, RUNS * CHARTS * HISTORY, "sweep-%")
+                await workspace(browser, url, options.seconds, options.query)
+        if options.only in ("", "run"):
+            await run_page(browser, url, api, system, folder, times)
+        if options.only in ("", "table"):
+            await fill(system.store, options.runs)
+            found = await first(browser, url, FIRST_ROWS, times)
+            print(f"runs table with {options.runs:,} runs, first rows: {spread(found)} (target 1,000 ms);", end=" ")
+            print(f"API memory {memory_mib(api)[0]:.0f} MiB", flush=True)
         await browser.close()
+
+
+async def run_page(browser: Any, url: str, api: int, system: Any, folder: Path, times: int) -> None:
+    """Print how soon the page of a run with many series shows a chart."""
+    with training(system, folder, 0, wide=True):
+        await until_stored(system.store, SERIES * SERIES_POINTS, "wide")
+    before = memory_mib(api)[0]
+    found = await first(browser, f"{url}/runs/wide", FIRST_CHART, times)
+    resident, peak = memory_mib(api)
+    print(f"run page with {SERIES:,} series, first chart: {spread(found)} (target 1,000 ms);", end=" ")
+    print(f"API memory {before:.0f} MiB before, {resident:.0f} after, peak {peak:.0f}", flush=True)
 
 
 def spread(found: list[float]) -> str:
@@ -237,8 +265,10 @@ def main() -> None:
     """Read the options and measure; or emit, as a child of this program."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--seconds", type=float, default=0.0, help="of the workspace")
+    parser.add_argument("--query", default="", help='added to the address of the workspace, such as "&smooth=ema:0.6"')
     parser.add_argument("--runs", type=int, default=100_000, help="in the runs table")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", choices=("", "workspace", "run", "table"), default="", help="one of the pages")
     parser.add_argument("--emit", help=argparse.SUPPRESS)
     parser.add_argument("--wide", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,5 +1,5 @@
 // The panels of a page, in sections: what the run page, the workspace and the compare page show of series.
-import type { ComponentChild } from "preact";
+import type { ComponentChild, RefObject } from "preact";
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { useCommands } from "../../app/commands";
@@ -19,6 +19,7 @@ import type { CardProps } from "./props";
 import { windowOf } from "./settings";
 
 const PANELS_AT_ONCE = 12; // of a section; more come as one scrolls
+const SECTIONS_AT_ONCE = 24; // 10,000 series may each have a prefix of their own
 const PANEL_PX = { width: 350, height: 290 }; // about; what is not drawn yet takes its place
 
 export interface GridProps {
@@ -42,6 +43,9 @@ export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: G
     }),
   ).value;
   const all = sections.flatMap((section) => section.panels);
+  const count = useSignal(SECTIONS_AT_ONCE);
+  const isCut = count.value < sections.length;
+  const end = useMore(isCut, () => (count.value += SECTIONS_AT_ONCE), count.value);
   const full = address.FULL.value;
   const step = (by: number) => {
     const at = all.indexOf(address.FULL.peek());
@@ -76,9 +80,10 @@ export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: G
   return (
     <div class="chart-grid">
       <Problem error={store.problem.value} />
-      {sections.map((section, at) => (
+      {sections.slice(0, count.value).map((section, at) => (
         <SectionOf key={section.name} section={section} sections={sections} isFirst={at === 0} card={(panel) => card(panel, { onFull: () => (address.FULL.value = panel) })} />
       ))}
+      {isCut && <div ref={end} class="chart-end" style={{ height: `${PANEL_PX.height}px` }} />}
       {store.isReady.value && !all.length && <p class="chart-empty">{store.panels.value.size ? "No chart has such a name." : "These runs have no series yet."}</p>}
       {full && store.panels.value.has(full) && (
         <Dialog title={full} class="chart-full" bare onClose={() => (address.FULL.value = "")}>
@@ -106,15 +111,9 @@ interface SectionProps {
 
 function SectionOf({ section: { name, panels }, sections, isFirst, card }: SectionProps) {
   const shown = useSignal(isFirst ? PANELS_AT_ONCE : 0);
-  const end = useRef<HTMLDivElement>(null);
   const isFolded = address.FOLDED.value.includes(name);
   const isCut = !isFolded && shown.value < panels.length;
-  useEffect(() => {
-    if (!isCut || !end.current) return undefined;
-    const seen = new IntersectionObserver((entries) => entries.at(-1)!.isIntersecting && (shown.value += PANELS_AT_ONCE), { rootMargin: "400px" });
-    seen.observe(end.current);
-    return () => seen.disconnect();
-  }, [isCut, shown.value]);
+  const end = useMore(isCut, () => (shown.value += PANELS_AT_ONCE), shown.value);
   const title = name || "charts";
   return (
     <section class="chart-section" aria-label={title}>
@@ -134,6 +133,18 @@ function SectionOf({ section: { name, panels }, sections, isFirst, card }: Secti
       {isCut && <div ref={end} class="chart-end" style={{ height: `${placeOf(panels.length - shown.value)}px` }} />}
     </section>
   );
+}
+
+/** Returns the ref of what ends a list that is cut: `more` is called as it comes near the screen. */
+function useMore(isCut: boolean, more: () => void, shown: number): RefObject<HTMLDivElement | null> {
+  const end = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!isCut || !end.current) return undefined;
+    const seen = new IntersectionObserver((entries) => entries.at(-1)!.isIntersecting && more(), { rootMargin: "400px" });
+    seen.observe(end.current);
+    return () => seen.disconnect();
+  }, [isCut, shown]);
+  return end;
 }
 
 /** Height that panels need which are not drawn yet, in CSS pixels: of as many as come next. */
