@@ -1,5 +1,5 @@
 // The lines of a panel, made from what the store holds. A line is made again only when its points or settings changed.
-import { colourOf, dashOf, type Theme } from "../colours";
+import { COLOURS, colourOf, DASHES, dashOf, type Theme } from "../colours";
 import { labelsOf } from "../data/names";
 import type { Held } from "../data/held";
 import type { Line } from "../drawing/line";
@@ -53,7 +53,7 @@ export class LineMaker {
         const held = this.store.held(run.id, name);
         if (!held) return;
         const label = isOne ? name : `${run.name}${labelsOf(name)}`;
-        const look = isOne && names.length > 1 ? { colour: colourOf(name, style.theme), dash: [] } : lookOf(run, style.theme, at);
+        const look = isOne && names.length > 1 ? lookAt(at, style.theme) : lookOf(run, style.theme, at);
         const make = (key: string, points: Points, isSuperseded: boolean) => {
           const now = { points, version: points.version, otherVersion: other?.version ?? -1, style: written };
           const before = this.made.get(key);
@@ -86,6 +86,11 @@ interface Look {
 
 function lookOf(run: ShownRun, theme: Theme, at: number): Look {
   return { colour: colourOf(run.id, theme, run.colour), dash: at ? [2 + at * 2, 3] : dashOf(run.id) };
+}
+
+/** Looks of the series of one panel of one run, in turn: two of them never share one before all are used. */
+function lookAt(at: number, theme: Theme): Look {
+  return { colour: colourOf("", theme, String(at)), dash: DASHES[Math.floor(at / COLOURS) % DASHES.length]! };
 }
 
 interface LineParts {
