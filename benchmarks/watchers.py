@@ -4,8 +4,8 @@ Streams: 1,000 watchers of series at one API process while trainings emit 50,000
     python benchmarks/watchers.py             # 60 s
     python benchmarks/watchers.py --quick     # 100 watchers, 10,000 points/s, 45 s
 
-A Kafka and a PostgreSQL of its own. Trainings emit at the rate, first alone and then watched. Each watcher follows two
-series of one run; one follows all of a run and takes nothing. Memory is that of the API process before, during and
+A Kafka and a PostgreSQL of its own. Trainings emit at the rate, first alone and then watched. Each watcher follows a
+series of a run; one follows all series of a run and takes nothing. Memory is that of the API process before, during and
 after; latency is from the time of the newest point of an event, which `emit` takes, to the arrival of the event. The
 materialiser does not run: streams of series come from the log.
 """
@@ -42,7 +42,7 @@ from gateway.local.command import Command  # noqa: E402
 from gateway.local.ports import HOST, free_ports  # noqa: E402
 from gateway.local.supervision.process import end, spawn, wait_until  # noqa: E402
 
-TRAININGS, SERIES = 10, 10  # processes, each with a run, and series of each
+TRAININGS, SERIES = 10, 20  # processes, each with a run, and series of each
 SAMPLED = 20  # watchers whose events are read for their latency
 READY_S = 90.0
 LAST_S = 20.0  # for the last event of a stream that was dropped
@@ -123,16 +123,16 @@ async def _watched(log: Log, folder: Path, api: _Api, *, watchers: int, rate: fl
         "events_per_s": sum(one.events for one in sampled) / spent, "bytes": sum(one.bytes for one in sampled),
         "latency_ms": [value for one in seen for value in one.latency_ms] or [0.0],
         "points": sum(one.points for one in seen), "left_out": sum(one.left_out for one in seen),
-        "wanted": round(2 * each * len(seen)),
+        "wanted": round(each * len(seen)),
     }  # fmt: skip
 
 
 class _Watcher:
-    """One watcher of two series of a run. Only a sampled one reads its events; the others count them."""
+    """One watcher of a series of a run. Only a sampled one reads its events; the others count them."""
 
     def __init__(self, number: int, *, is_sampled: bool) -> None:
-        names = number % SERIES, (number + 1) % SERIES
-        self._path = f"/v1/stream/series?run_id=watched-{number % TRAININGS}&name=m{names[0]}&name=m{names[1]}"
+        name = f"m{number // TRAININGS % SERIES}"
+        self._path = f"/v1/stream/series?run_id=watched-{number % TRAININGS}&name={name}"
         self._is_sampled = is_sampled
         self.opened = asyncio.Event()
         self.events = self.bytes = self.points = self.left_out = 0

@@ -31,9 +31,17 @@ export interface Topic {
 /** Topics of one connection, as docs/query.md describes them. */
 export interface Topics {
   series?: { runs: readonly string[]; names?: readonly string[] };
-  runs?: { where?: string; filter?: unknown; experiment_ids?: readonly string[]; stage?: string };
+  runs?: RunsTopic;
   alerts?: { run_id?: string; rule_id?: string };
   saved?: { collections?: readonly ("views" | "alert_rules")[] };
+}
+
+/** Which runs: see docs/query.md. */
+export interface RunsTopic {
+  where?: string;
+  filter?: unknown;
+  experiment_ids?: readonly string[];
+  stage?: string;
 }
 
 /** An event of a topic that has no points. */

@@ -9,7 +9,7 @@ import { ChartCard } from "../charts/grid/card";
 import * as charts from "../charts/grid/address";
 import { windowOf } from "../charts/grid/settings";
 import { SeriesStore } from "../charts/data/store";
-import { shownRun } from "../charts/data/runs";
+import { shownRun, topicOf } from "../charts/data/runs";
 import { COLOURS, GROUP, groupKeys, HIDDEN, RUNS, WHERE } from "../workspace/address";
 import { Runs } from "../workspace/runs";
 import "../charts/charts.css";
@@ -31,7 +31,7 @@ export default function Page({ params }: PageProps) {
   );
   const found = runs.found.value?.runs;
   const ids = found?.map((run) => run.run_id);
-  useEffect(() => ids && store.setRuns(ids), [store, ids?.join("\n")]);
+  useEffect(() => ids && store.setRuns(ids, topicOf(question.peek())), [store, ids?.join("\n")]);
   const settings = charts.settings.value;
   const window = windowOf(settings);
   useEffect(() => store.setWindow(window, settings.superseded), [store, JSON.stringify(window), settings.superseded]);

@@ -7,7 +7,7 @@ import * as charts from "../charts/grid/address";
 import { ChartGrid } from "../charts/grid/grid";
 import { SettingsBar } from "../charts/grid/settings_bar";
 import { SeriesStore } from "../charts/data/store";
-import { shownRun } from "../charts/data/runs";
+import { shownRun, topicOf } from "../charts/data/runs";
 import { linkTo } from "../state/address";
 import { joinList } from "../state/codecs";
 import { COLOURS, GROUP, groupKeys, HIDDEN, LIMIT, RUNS, WHERE } from "./address";
@@ -32,7 +32,7 @@ export default function Page() {
   );
   const found = runs.found.value;
   const ids = useComputed(() => runs.found.value?.runs.map((run) => run.run_id) ?? null);
-  useEffect(() => ids.subscribe((all) => all && store.setRuns(all)), [store]);
+  useEffect(() => ids.subscribe((all) => all && store.setRuns(all, topicOf(question.peek()))), [store]);
   const shown = useComputed(() =>
     (runs.found.value?.runs ?? [])
       .filter((run) => !HIDDEN.value.includes(run.run_id))

@@ -34,14 +34,17 @@ export interface FoundRuns {
 /** Read the runs; unknown ids are left out. */
 export async function findRuns({ runs, where, limit }: RunQuestion, minOffsets: Offsets, signal: AbortSignal): Promise<FoundRuns> {
   const params = new URLSearchParams({ limit: String(limit), last: "0" });
-  if (runs.length) {
-    params.set("where", `run_id in (${runs.slice(0, limit).map(quoted).join(", ")})`);
-    params.set("stage", "all");
-  } else if (where.trim()) params.set("where", where);
+  for (const [name, value] of Object.entries(topicOf({ runs, where, limit }))) params.set(name, value);
   const answer = await ask<{ runs: RunRow[]; next_page_token: string | null }>(`/v1/runs?${params}`, { minOffsets, signal });
   const rank = new Map(runs.map((run, at) => [run, at]));
   const sorted = runs.length ? answer.runs.sort((a, b) => rank.get(a.run_id)! - rank.get(b.run_id)!) : answer.runs;
   return { runs: sorted, hasMore: runs.length ? runs.length > limit : answer.next_page_token !== null };
+}
+
+/** What a question says to the API, as a search and as a topic of a stream. */
+export function topicOf({ runs, where, limit }: RunQuestion): { where?: string; stage?: string } {
+  if (runs.length) return { where: `run_id in (${runs.slice(0, limit).map(quoted).join(", ")})`, stage: "all" };
+  return where.trim() ? { where } : {};
 }
 
 /** Text of a filter: in the quotes that it does not have itself. */

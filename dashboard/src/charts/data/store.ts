@@ -2,7 +2,7 @@
 import { batch, signal } from "@preact/signals";
 import { ask } from "../../api/client";
 import { parseOffsets, type Offsets } from "../../api/offsets";
-import { follow, type News } from "../../api/stream";
+import { follow, type News, type RunsTopic } from "../../api/stream";
 import type { StreamEvent } from "../../api/types";
 import type { IndexAnswer, SeriesAnswer, SeriesRange } from "./answers";
 import { delays } from "./delay";
@@ -17,7 +17,7 @@ const SERIES_A_QUESTION = 40; // answers come in pieces: the first charts do not
 const INDEX_PAGE = 10_000;
 const REREAD_MS = 250;
 const MOST_RUNS = 1_000; // of one stream
-const RUNS_MS = { other: 250, same: 3_000 }; // until the list of runs is read again
+const RUNS_MS = { other: 500, same: 3_000 }; // until the list of runs is read again
 
 /** Which points are asked for: null of all. */
 export type Window = SeriesRange | null;
@@ -34,6 +34,7 @@ export class SeriesStore {
   readonly isReady = signal(false);
 
   private runs: readonly string[] = [];
+  private question: RunsTopic = {};
   private hasStarted = false;
   private shown = new Set<string>();
   private superseded = false;
@@ -53,12 +54,14 @@ export class SeriesStore {
   private reread: ReturnType<typeof setTimeout> | undefined;
   private runsTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** With `all`, the stream is that of all runs, and `onRuns` hears when one came, began or ended. */
+  /** With `all`, `onRuns` hears when runs that the question of `setRuns` finds have news. */
   constructor(private readonly options: { all?: boolean; onRuns?: (minOffsets: Offsets) => void } = {}) {}
 
-  /** Show these runs: the index is read anew, and the stream begins where it ends. */
-  setRuns(runs: readonly string[]): void {
-    if (this.hasStarted && runs.length === this.runs.length && runs.every((run, at) => run === this.runs[at])) return;
+  /** Show these runs, found by `question`: the index is read again, and the stream begins where it ends. */
+  setRuns(runs: readonly string[], question: RunsTopic = {}): void {
+    const isSame = JSON.stringify(question) === JSON.stringify(this.question);
+    this.question = question;
+    if (this.hasStarted && isSame && runs.length === this.runs.length && runs.every((run, at) => run === this.runs[at])) return;
     this.hasStarted = true;
     this.runs = runs;
     this.shown = new Set(runs);
@@ -124,12 +127,12 @@ export class SeriesStore {
     const follower = { onEvents: (events: readonly StreamEvent[]) => this.takeAll(events), onNews: (news: News) => this.hear(news), onReset };
     if (!this.runs.length) {
       this.isReady.value = true;
-      if (this.options.all) this.stopStream = follow({ topics: { runs: {} } }, { ...follower, onReset: () => this.options.onRuns?.(this.seen) });
+      if (this.options.all) this.stopStream = follow({ topics: { runs: this.question } }, { ...follower, onReset: () => this.options.onRuns?.(this.seen) });
       return;
     }
     await this.guard(stop, async () => {
       const asOf = await this.readIndex(stop);
-      const topics = { series: { runs: this.runs.slice(0, MOST_RUNS) }, ...(this.options.all ? { runs: {} } : {}) };
+      const topics = { series: { runs: this.runs.slice(0, MOST_RUNS) }, ...(this.options.all ? { runs: this.question } : {}) };
       this.stopStream = follow({ topics }, follower, asOf);
       this.isReady.value = true;
       this.readSoon();
