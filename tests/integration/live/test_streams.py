@@ -261,12 +261,13 @@ async def check_wrong_questions(live: Live) -> None:
         assert (answer.status_code, said in answer.json()["error"]) == (400, True), (path, answer.text)
     wrong = await live.get("/v1/stream/runs?where=metrics.loss%20%3C")
     assert wrong.json()["position"] == 14
-    for body in (
+    wrong_bodies: list[dict[str, Any]] = [
         {},
         {"runs": {"x": 1}},
         {"series": {"runs": []}},
         {"series": {"runs": ["a"], "match": {"regex": "("}}},
-    ):
+    ]
+    for body in wrong_bodies:
         assert (await live.http.post("/v1/stream", json=body)).status_code == 400, body
     for since in ("x", "9:1", ""):
         question = {"runs": ["deltas"], "since": since}
