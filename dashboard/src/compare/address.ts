@@ -2,7 +2,7 @@
 import { field } from "../state/address";
 import { choice, flag, list, number, text } from "../state/codecs";
 
-export const VIEWS = ["diff", "charts", "scatter", "parallel", "divergence"] as const;
+export const VIEWS = ["diff", "charts", "scatter", "parallel", "images", "divergence"] as const;
 export type View = (typeof VIEWS)[number];
 
 export const SHOW = field("show", choice<View>(VIEWS));
@@ -14,6 +14,8 @@ export const ACROSS = field("sx", text());
 export const UP = field("sy", text());
 /** Axes of the parallel coordinates. */
 export const AXES = field("axes", list());
+/** Up to which step images are shown; "": to the last. */
+export const IMAGE_STEP = field("step", text());
 /** The two runs of a divergence, and what counts as equal. */
 export const A = field("a", text());
 export const B = field("b", text());

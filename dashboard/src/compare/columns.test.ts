@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { deltaText, plotAxis, readColumn, writeColumn } from "./columns";
+import { plotAxis, readColumn, writeColumn } from "./columns";
 
 describe("columns of plots", () => {
   it("are read as they are written", () => {
@@ -13,9 +13,5 @@ describe("columns of plots", () => {
     expect(plotAxis(["metric", "loss"], [1, "NaN", null])).toMatchObject({ categories: null, isLog: false, places: [1, null, null] });
     expect(plotAxis(["param", "lr"], [1e-4, 1e-1]).isLog).toBe(true);
     expect(plotAxis(["param", "net"], ["b", null, "a", true])).toMatchObject({ categories: ["a", "b", "true"], places: [1, null, 0, 2] });
-  });
-
-  it("differ from a baseline by per cent", () => {
-    expect([deltaText(1.1, 1), deltaText(0.5, 1), deltaText(1, 1), deltaText("x", 1), deltaText(1, 0)]).toEqual(["+10 %", "−50 %", "", "", ""]);
   });
 });

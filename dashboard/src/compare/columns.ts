@@ -57,10 +57,3 @@ export function plotAxis(key: ColumnKey, values: readonly Cell[]): PlotAxis {
 function isOdd(value: Cell): boolean {
   return value === "NaN" || value === "Infinity" || value === "-Infinity";
 }
-
-/** How much `value` is above `base`, as a percentage; "" where there is no such thing. */
-export function deltaText(value: unknown, base: unknown): string {
-  if (typeof value !== "number" || typeof base !== "number" || base === 0 || value === base) return "";
-  const percent = ((value - base) / Math.abs(base)) * 100;
-  return `${percent > 0 ? "+" : "−"}${Number(Math.abs(percent).toPrecision(3))} %`;
-}

@@ -1,11 +1,11 @@
 // Where runs differ: parameters, tags, environment, code, metrics, attempts, artifacts.
+import { Delta, useGoals } from "../components/delta";
 import { Problem } from "../components/problem";
 import { number } from "../charts/format";
 import type { RunRow } from "../charts/data/runs";
 import { runPage } from "../state/address";
 import { BASELINE, CHANGED } from "./address";
 import { useAnswer } from "./answer";
-import { deltaText } from "./columns";
 
 interface DiffAnswer {
   sections: { name: string; rows: { key: string; values: unknown[]; differs: boolean }[] }[];
@@ -20,8 +20,9 @@ export function Diff({ runs }: { runs: readonly RunRow[] }) {
   const { value, problem } = useAnswer<DiffAnswer>("/v1/runs/diff", ids.length > 1 ? { runs: ids, changed_only: CHANGED.value } : null);
   const base = Math.max(0, ids.indexOf(BASELINE.value));
   const hasBaseline = ids.includes(BASELINE.value);
-  if (ids.length < 2) return <p class="chart-empty">Choose at least two runs.</p>;
   const sections = value.value?.sections.filter((section) => section.rows.length) ?? [];
+  const goals = useGoals(hasBaseline ? BASELINE.value : "", sections.find((one) => one.name === "metrics")?.rows.map((row) => row.key) ?? []);
+  if (ids.length < 2) return <p class="chart-empty">Choose at least two runs.</p>;
   return (
     <>
       <p class="compare-tools">
@@ -56,7 +57,7 @@ export function Diff({ runs }: { runs: readonly RunRow[] }) {
                     {row.values.map((value, at) => (
                       <td key={at} class={at !== base && row.differs && !isEqual(value, row.values[base]) ? "other" : ""}>
                         {cellText(value)}
-                        {hasBaseline && at !== base && <span class="delta"> {deltaText(value, row.values[base])}</span>}
+                        {hasBaseline && at !== base && <Delta value={value} base={row.values[base]} goal={section.name === "metrics" ? goals.get(row.key) : ""} />}
                       </td>
                     ))}
                   </tr>

@@ -7,12 +7,15 @@ import { SettingsBar } from "../charts/grid/settings_bar";
 import * as charts from "../charts/grid/address";
 import { SeriesStore } from "../charts/data/store";
 import { quoted, shownRun } from "../charts/data/runs";
+import { Views } from "../components/views";
+import { FilterBox } from "../runs/filter_box";
 import { useCommands } from "../app/commands";
 import { COLOURS, RUNS, WHERE } from "../workspace/address";
 import { Runs } from "../workspace/runs";
 import { SHOW, VIEWS, type View } from "./address";
 import { Diff } from "./diff";
 import { Divergence } from "./divergence";
+import { ImageGrid } from "./image_grid";
 import { Parallel, Scatter } from "./plot_views";
 import "../charts/charts.css";
 import "./compare.css";
@@ -22,6 +25,7 @@ const TITLES: Record<View, string> = {
   charts: "Charts",
   scatter: "Scatter",
   parallel: "Parallel coordinates",
+  images: "Images",
   divergence: "First divergence",
 };
 
@@ -51,7 +55,8 @@ export default function Page() {
         <nav class="tabs" aria-label="Comparisons">
           {VIEWS.map((view) => <button type="button" key={view} class="tab" aria-pressed={SHOW.value === view} onClick={() => (SHOW.value = view)}>{TITLES[view]}</button>)}
         </nav>
-        {!RUNS.value.length && <input type="search" aria-label="Which runs: a filter" placeholder="Which runs, such as params.lr = 0.1" value={WHERE.value} onChange={(event) => (WHERE.value = event.currentTarget.value)} />}
+        {!RUNS.value.length && <FilterBox where={WHERE} />}
+        <Views type="compare" keeps="the runs and how they are compared" />
       </header>
       <Problem error={runs.problem.value} />
       {runs.found.value && !rows.length && <p class="chart-empty">No run matches.</p>}
@@ -60,6 +65,7 @@ export default function Page() {
           {SHOW.value === "diff" && <Diff runs={rows} />}
           {SHOW.value === "scatter" && <Scatter question={plotted} />}
           {SHOW.value === "parallel" && <Parallel question={plotted} />}
+          {SHOW.value === "images" && <ImageGrid runs={rows} />}
           {SHOW.value === "divergence" && <Divergence runs={rows} />}
           {hasCharts && (
             <>

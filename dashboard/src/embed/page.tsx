@@ -7,7 +7,7 @@ import { field } from "../state/address";
 import { text } from "../state/codecs";
 import { ChartCard } from "../charts/grid/card";
 import * as charts from "../charts/grid/address";
-import { windowOf } from "../charts/grid/settings";
+import { useWindow } from "../charts/grid/window";
 import { SeriesStore } from "../charts/data/store";
 import { shownRun, topicOf } from "../charts/data/runs";
 import { COLOURS, GROUP, groupKeys, HIDDEN, RUNS, WHERE } from "../workspace/address";
@@ -32,20 +32,19 @@ export default function Page({ params }: PageProps) {
   const found = runs.found.value?.runs;
   const ids = found?.map((run) => run.run_id);
   useEffect(() => ids && store.setRuns(ids, topicOf(question.peek())), [store, ids?.join("\n")]);
-  const settings = charts.settings.value;
-  const window = windowOf(settings);
-  useEffect(() => store.setWindow(window, settings.superseded), [store, JSON.stringify(window), settings.superseded]);
+  const shown = found?.filter((run) => !HIDDEN.value.includes(run.run_id)).map((run) => shownRun(run, COLOURS.value[run.run_id], runs.attempts.value.get(run.run_id)));
+  const window = useWindow(store, shown ?? []);
   const keys = groupKeys(GROUP.value);
   const names = store.panels.value.get(NAME.value);
   if (params.what !== "chart") return <p class="chart-empty">There is /embed/chart?runs=…&name=… only.</p>;
   return (
     <div class="embed">
       <Problem error={runs.problem.value ?? store.problem.value} />
-      {names && found ? (
+      {names && shown ? (
         <ChartCard
           panel={NAME.value}
           names={[...names].sort()}
-          runs={found.filter((run) => !HIDDEN.value.includes(run.run_id)).map((run) => shownRun(run, COLOURS.value[run.run_id], runs.attempts.value.get(run.run_id)))}
+          runs={shown}
           store={store}
           window={window}
           hasLegend

@@ -1,4 +1,6 @@
 /** What a cell of the runs table shows. */
+import { Delta } from "../components/delta";
+import type { Goal } from "../components/delta";
 import { Status } from "../components/status";
 import { ago, count, duration, moment, value as valueText } from "../components/text";
 import { runPage } from "../state/address";
@@ -18,11 +20,12 @@ export interface CellProps {
   columnKey: Key;
   /** Values of the run that others are compared with. */
   base: Row | null;
+  goals: ReadonlyMap<string, Goal>;
   sparks: Sparks;
 }
 
 /** The inside of a cell. */
-export function Cell({ row, columnKey, base, sparks }: CellProps) {
+export function Cell({ row, columnKey, base, goals, sparks }: CellProps) {
   const [kind, name] = columnKey;
   const found = row.values[writeKey(columnKey)];
   if (kind === "fact" && name === "name") {
@@ -41,7 +44,7 @@ export function Cell({ row, columnKey, base, sparks }: CellProps) {
     const other = base && base.id !== row.id ? base.values[writeKey(columnKey)] : undefined;
     return (
       <>
-        <Delta value={found} base={other} />
+        <Delta value={found} base={other} goal={columnKey[2] === "count" ? "" : goals.get(name)} />
         <span title={String(found ?? "")}>{valueText(found, other === undefined ? 5 : 4)}</span>
       </>
     );
@@ -63,20 +66,6 @@ function durationText({ values }: Row): string {
   const ended = values["fact:ended"];
   const end = typeof ended === "number" ? ended : values["fact:state"] === "running" ? now.value * 1000 : Number(values["fact:updated"] ?? started);
   return duration(end - started);
-}
-
-/** Return the change against a base in %; null where there is none to speak of. */
-export function deltaOf(value: unknown, base: unknown): number | null {
-  if (typeof value !== "number" || typeof base !== "number" || base === 0) return null;
-  return ((value - base) / Math.abs(base)) * 100;
-}
-
-function Delta({ value, base }: { value: unknown; base: unknown }) {
-  const delta = deltaOf(value, base);
-  if (delta === null) return null;
-  const size = Math.abs(delta);
-  const text = size >= 1000 ? `×${valueText(Number(value) / Number(base), 2)}` : `${delta > 0 ? "+" : delta < 0 ? "−" : "±"}${size.toFixed(size < 10 ? 1 : 0)} %`;
-  return <span class={`delta ${delta > 0 ? "up" : delta < 0 ? "down" : ""}`}>{text}</span>;
 }
 
 function SparkLine({ row, series, sparks }: { row: Row; series: string; sparks: Sparks }) {

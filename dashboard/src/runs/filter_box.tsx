@@ -5,12 +5,14 @@ import { sleep } from "../api/client";
 import { Icon } from "../components/icon";
 import { check, choices as choicesAt, complete } from "./completion";
 import type { Check, Choice } from "./completion";
-import { experiment, where } from "./state";
+import { experiment } from "./state";
+import type { Field } from "../state/address";
+import "../styles/filter.css";
 
 const TYPING_MS = 120;
 const UNFINISHED_MS = 1_200; // before the word that is being typed is called wrong
 
-export function FilterBox() {
+export function FilterBox({ where }: { where: Field<string> }) {
   const [text, setText] = useState(where.peek());
   const [caret, setCaret] = useState(-1); // -1: no list
   const [wrong, setWrong] = useState<Check | null>(null);
@@ -55,10 +57,10 @@ export function FilterBox() {
     setText(done.text);
     setCaret(done.caret);
     setChoices([]);
-    requestAnimationFrame(() => {
-      input.current?.focus();
-      input.current?.setSelectionRange(done.caret, done.caret);
-    });
+    if (!input.current) return;
+    input.current.value = done.text; // now, not with the next frame: what is typed until then stands behind it
+    input.current.focus();
+    input.current.setSelectionRange(done.caret, done.caret);
   };
   const isOpen = caret >= 0 && choices.length > 0;
   const keys = (event: KeyboardEvent): void => {

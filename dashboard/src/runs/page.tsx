@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { useCommands } from "../app/commands";
+import { useGoals } from "../components/delta";
 import { Problem } from "../components/problem";
 import { toast } from "../components/toast";
 import { go, runPage } from "../state/address";
@@ -23,6 +24,7 @@ export default function RunsPage() {
   const table = useTable();
   const sections = useSections(table);
   const base = useBaseline(table);
+  const goals = useGoals(base?.id ?? "", columns.value.flatMap(({ key: [kind, name] }) => (kind === "metric" ? [name] : [])));
   const total = sections.length && (sections[0]?.group !== null || sections[0].rows.total.value !== null) ? sections.reduce((sum, one) => sum + (one.rows.total.value ?? one.runs), 0) : null;
   const isEmpty = sections.length === 1 && sections[0]?.group === null && sections[0].rows.total.value === 0;
   const error = sections.find((one) => "error" in one.rows && (one.rows as { error: { value: unknown } }).error.value)?.rows as { error?: { value: unknown } } | undefined;
@@ -85,7 +87,7 @@ export default function RunsPage() {
       <Toolbar total={total} shownRuns={experiment.value} onChoose={() => setChoosing(true)} />
       <Problem error={error?.error?.value} />
       {groupBy.value && table.isCut.value && <p class="notice" role="status">Only the {MOST_GROUPS} groups with the most runs are shown: filter to see the others.</p>}
-      {isEmpty ? <NothingFound /> : <Table sections={sections} cursor={cursor} base={base} sparks={table.sparks} onSelect={onSelect} onOpen={(id) => go(runPage(id))} />}
+      {isEmpty ? <NothingFound /> : <Table sections={sections} cursor={cursor} base={base} goals={goals} sparks={table.sparks} onSelect={onSelect} onOpen={(id) => go(runPage(id))} />}
       <SelectionBar again={table.again} />
       {isChoosing && <Chooser onClose={() => setChoosing(false)} />}
     </div>

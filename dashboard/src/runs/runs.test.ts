@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { expect, test } from "vitest";
-import { deltaOf } from "./cells";
+import { deltaOf, deltaText, verdict } from "../components/delta";
 import { columnsCodec, inOrder, moveBy, moveTo, nextSorts, readKey, sortsCodec, writeKey } from "./columns";
 import type { Column, Key } from "./columns";
 import { complete, fit, toPoints, toUnits } from "./completion";
@@ -163,6 +163,8 @@ test("small charts have gaps where values are not numbers, and stay small", () =
 test("the change against a base is in per cent, where there is one", () => {
   expect(deltaOf(0.5, 0.4)).toBeCloseTo(25);
   expect(deltaOf(-1, -2)).toBe(50);
+  expect([deltaText(1.1, 1), deltaText(0.5, 1), deltaText(1, 1), deltaText("x", 1), deltaText(31, 1)]).toEqual(["+10 %", "−50 %", "", "", "×31"]);
+  expect([verdict(1, 2, "min"), verdict(1, 2, "max"), verdict(-1, -2, "max"), verdict(1, 2, ""), verdict(1, 1, "min")]).toEqual(["better", "worse", "better", "", ""]);
   expect([deltaOf("NaN", 1), deltaOf(1, 0), deltaOf(1, null)]).toEqual([null, null, null]);
   expect(WINDOW).toBeGreaterThan(100);
 });

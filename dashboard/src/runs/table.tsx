@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { colourOf } from "../charts/colours";
+import type { Goal } from "../components/delta";
 import { Icon } from "../components/icon";
 import { count } from "../components/text";
 import { useVirtual } from "../components/virtual";
@@ -28,12 +29,13 @@ export interface TableProps {
   /** Number of the line that the keys act on. */
   cursor: Signal<number>;
   base: Row | null;
+  goals: ReadonlyMap<string, Goal>;
   sparks: Sparks;
   onSelect: (line: number, event: { shiftKey: boolean }) => void;
   onOpen: (id: string) => void;
 }
 
-export function Table({ sections, cursor, base, sparks, onSelect, onOpen }: TableProps) {
+export function Table({ sections, cursor, base, goals, sparks, onSelect, onOpen }: TableProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const resizing = useSignal<{ name: string; width: number } | null>(null);
   const lines = allLines(sections);
@@ -87,7 +89,7 @@ export function Table({ sections, cursor, base, sparks, onSelect, onOpen }: Tabl
         {visible.map(({ item, line }) => {
           if (!line) return null;
           const { section, index } = line;
-          const shared = { drawn, lefts, base, sparks };
+          const shared = { drawn, lefts, base, goals, sparks };
           const props = { ...shared, number: item.index, top: item.start, section, index, row: section.rows.at(index), isCursor: item.index === cursor.value };
           return lineOnce(views.current, props, { onSelect, onOpen, onPoint: (number) => (cursor.value = number) });
         })}
@@ -106,6 +108,7 @@ interface LineProps {
   lefts: readonly (number | undefined)[];
   isCursor: boolean;
   base: Row | null;
+  goals: ReadonlyMap<string, Goal>;
   sparks: Sparks;
 }
 
@@ -159,7 +162,7 @@ function LineView({ actions, ...props }: LineProps & { actions: Actions }) {
       </span>
       {props.drawn.map((column, at) => (
         <span key={writeKey(column.key)} role="gridcell" data-column={writeKey(column.key)} class={cellClass(column, props.lefts[at])} style={cellStyle(column, props.lefts[at])}>
-          {row && <Cell row={row} columnKey={column.key} base={props.base} sparks={props.sparks} />}
+          {row && <Cell row={row} columnKey={column.key} base={props.base} goals={props.goals} sparks={props.sparks} />}
         </span>
       ))}
     </div>

@@ -9,8 +9,8 @@ import { change, go, linkTo, query } from "../state/address";
 import { labelOf, sameKey } from "./columns";
 import type { Key } from "./columns";
 import { FilterBox } from "./filter_box";
-import { baseline, groupBy, known, setGroup, stage } from "./state";
-import { Views } from "./views";
+import { baseline, groupBy, known, setGroup, stage, where } from "./state";
+import { Views } from "../components/views";
 
 interface Experiment {
   experiment_id: string;
@@ -40,12 +40,12 @@ export function Toolbar({ total, shownRuns, onChoose }: { total: number | null; 
           ...experiments.map((one) => ({ label: one.name, chosen: one.experiment_id === shownRuns, run: () => show(`/experiments/${encodeURIComponent(one.experiment_id)}`) })),
         ]}
       />
-      <FilterBox />
+      <FilterBox where={where} />
       <span class="quiet runs-count" id="count" role="status">{total === null ? "" : plural(total, "run")}</span>
       {baseline.value && <Button icon="star" pressed title="Metrics show their change against the baseline; press to end it" onClick={() => (baseline.value = "")}><span class="wide-only">Baseline</span></Button>}
       <Menu icon="group" class="end" label={<span class="wide-only">{groupBy.value ? `By ${labelOf(groupBy.value)}` : "Group"}</span>} title="Group rows" items={groupItems} />
       <Button icon="columns" title="Choose columns (v)" onClick={onChoose}><span class="wide-only">Columns</span></Button>
-      <Views />
+      <Views type="runs_table" keeps="the filter, columns, sorting and groups" />
       <Menu
         icon={stage.value === "active" ? "runs" : "trash"}
         class="end"

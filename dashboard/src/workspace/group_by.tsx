@@ -20,7 +20,7 @@ export function GroupBy({ runs }: { runs: readonly RunRow[] }) {
     <div class="group-by">
       <label>
         group by
-        <select value={chosen} onChange={(event) => (GROUP.value = event.currentTarget.value ? [event.currentTarget.value] : [])}>
+        <select id="group-by" value={chosen} onChange={(event) => (GROUP.value = event.currentTarget.value ? [event.currentTarget.value] : [])}>
           <option value="">nothing</option>
           {options.map((one) => <option key={one} value={one}>{one.replace(/^param\./, "")}</option>)}
         </select>

@@ -8,6 +8,8 @@ import { ChartGrid } from "../charts/grid/grid";
 import { SettingsBar } from "../charts/grid/settings_bar";
 import { SeriesStore } from "../charts/data/store";
 import { shownRun, topicOf } from "../charts/data/runs";
+import { Views } from "../components/views";
+import { FilterBox } from "../runs/filter_box";
 import { linkTo } from "../state/address";
 import { joinList } from "../state/codecs";
 import { COLOURS, GROUP, groupKeys, HIDDEN, LIMIT, RUNS, WHERE } from "./address";
@@ -48,16 +50,6 @@ export default function Page() {
         </header>
         {isListShown.value && (
           <>
-            {!RUNS.value.length && (
-              <input
-                type="search"
-                placeholder="metrics.loss < 0.3 and params.lr = 0.1"
-                aria-label="Which runs: a filter"
-                value={WHERE.value}
-                onChange={(event) => (WHERE.value = event.currentTarget.value)}
-              />
-            )}
-            <Problem error={runs.problem.value} />
             <GroupBy runs={found?.runs ?? []} />
             {found && <p class="quiet run-count">{countText(found.runs.length, found.hasMore)}</p>}
             {found?.hasMore && <Button kind="bare" icon="plus" onClick={() => (LIMIT.value = Math.min(100, LIMIT.value + 20))} disabled={LIMIT.value >= 100 || RUNS.value.length > 0}>more runs</Button>}
@@ -67,7 +59,9 @@ export default function Page() {
         )}
       </aside>
       <div class="workspace-charts">
-        <SettingsBar store={store} />
+        {!RUNS.value.length && <div class="workspace-question no-print"><FilterBox where={WHERE} /></div>}
+        <SettingsBar store={store}><Views type="workspace" keeps="which runs are drawn, how, and the order of the charts" /></SettingsBar>
+        <Problem error={runs.problem.value} />
         {found && !found.runs.length ? <p class="chart-empty">No run matches. Charts appear here when one does.</p> : <ChartGrid store={store} runs={shown} {...(keys.length ? { groupBy: keys } : {})} hasLegend={keys.length > 0} />}
       </div>
     </div>

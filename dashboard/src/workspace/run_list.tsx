@@ -22,6 +22,8 @@ export function RunList({ runs }: { runs: readonly RunRow[] }) {
     () => [
       { label: "Next run", keys: ["j"], section: "Runs", run: () => focus(1), keyOnly: true },
       { label: "Run before", keys: ["k"], section: "Runs", run: () => focus(-1), keyOnly: true },
+      { label: "Filter", keys: ["/"], section: "Runs", run: () => document.getElementById("filter")?.focus() },
+      { label: "Group the runs", keys: ["shift+g"], section: "Runs", run: () => document.getElementById("group-by")?.focus() },
       { label: "Show the lines of every run", section: "Runs", run: () => (HIDDEN.value = []) },
     ],
     [],

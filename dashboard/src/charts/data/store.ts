@@ -101,6 +101,11 @@ export class SeriesStore {
     return (this.window && this.part.get(run, series)) || this.whole.get(run, series);
   }
 
+  /** A series of a run from its first point to its last, if it was read. */
+  heldWhole(run: string, series: string): Held | undefined {
+    return this.whole.get(run, series);
+  }
+
   close(): void {
     this.stop.abort();
     this.stopStream?.();

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Chart as ChartClass, ChartView } from "./chart";
 import type { Line } from "./line";
+import { USUAL } from "./tooltip";
 
 // What a browser has and happy-dom lacks: a canvas that draws, sizes and media queries.
 const drawn: string[] = [];
@@ -13,7 +14,7 @@ const line = (key: string, ys: number[], colour: string): Line => ({
   key, owner: key, label: key, colour, dash: [], xs: Float64Array.from(ys.keys()), ys: Float64Array.from(ys), isRising: true, smoothed: null, band: null, marks: [], isSuperseded: false, steps: null, times: null,
 });
 const view: ChartView = {
-  xAxis: "step", xScale: "linear", yScale: "linear", clip: false, zoomX: null, zoomY: null,
+  xAxis: "step", xScale: "linear", yScale: "linear", clip: false, zoomX: null, zoomY: null, tooltip: USUAL,
   colours: { text: "#000000", grid: "#eeeeee", background: "#ffffff", mark: "#ff0000" },
 };
 

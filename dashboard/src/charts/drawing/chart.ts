@@ -8,7 +8,7 @@ import { paint } from "./paint";
 import { plotOptions, type ChartColours, type Ticks } from "./plot_options";
 import { projection, type AxisView } from "./projection";
 import { scheduler } from "./scheduler";
-import { readingText, Tooltip, tooltipContent } from "./tooltip";
+import { readingText, Tooltip, tooltipContent, type TooltipView } from "./tooltip";
 
 export type Range = readonly [number, number];
 
@@ -22,6 +22,7 @@ export interface ChartView {
   zoomY: Range | null;
   /** A time to mark, µs; 0 or left out: none. */
   mark?: number;
+  tooltip: TooltipView;
   colours: ChartColours;
 }
 
@@ -255,7 +256,8 @@ export class Chart {
     for (const one of readings) if (!closest || distance(one) < distance(closest)) closest = one;
     this.closest = closest;
     const nearest = closest && distance(closest) <= CLOSE_PX ? closest : null;
-    if (closest) this.tooltip?.show(tooltipContent(this.view.xAxis, closest.x, readings, nearest), left, top);
+    const pointed = { axis: this.view.xAxis, x: closest?.x ?? x, readings, nearest, distance };
+    if (closest) this.tooltip?.show(tooltipContent(pointed, this.view.tooltip), left, top);
     else this.tooltip?.hide();
     this.point(nearest);
   }

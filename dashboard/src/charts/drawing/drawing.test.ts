@@ -3,7 +3,7 @@ import { nearestOf, readingsAt, xSpan, type Line } from "./line";
 import { svg, csv } from "./picture";
 import { projection, trace, visible } from "./projection";
 import { Scheduler } from "./scheduler";
-import { ROWS, readingText, tooltipContent } from "./tooltip";
+import { readingText, tooltipContent, USUAL } from "./tooltip";
 
 function lineOf(xs: number[], ys: number[], more: Partial<Line> = {}): Line {
   return {
@@ -88,10 +88,13 @@ describe("readings", () => {
 
   it("limit their rows around the nearest", () => {
     const readings = readingsAt(Array.from({ length: 30 }, (_, i) => lineOf([0], [i], { label: `run ${i}` })), 0, 1);
-    const content = tooltipContent("step", 0, readings, readings[20]!);
-    expect(content.rows).toHaveLength(ROWS);
+    const pointed = { axis: "step", x: 0, readings, nearest: readings[20]!, distance: ({ value }: { value: number }) => Math.abs(value - 9.4) } as const;
+    const content = tooltipContent(pointed, USUAL);
+    expect(content.rows).toHaveLength(USUAL.rows);
     expect(content.rows).toContain(readings[20]);
-    expect(content.more).toBe(30 - ROWS);
+    expect(content.more).toBe(30 - USUAL.rows);
+    const first = (order: "low" | "near" | "name") => tooltipContent({ ...pointed, nearest: null }, { order, rows: 1 }).rows[0]!.line.label;
+    expect([first("low"), first("near"), first("name")]).toEqual(["run 0", "run 9", "run 0"]);
     expect(readingText("relative", { ...readings[0]!, x: 90 })).toBe("run 29 · 1:30 min · step 0 · 29");
   });
 });

@@ -49,7 +49,7 @@ export function svg(drawn: Drawn, title: string): string {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="11">`,
     `<rect width="100%" height="100%" fill="${background}"/>`,
     `<text x="10" y="19" font-size="14" font-weight="600" fill="${text}">${escaped(title)}</text>`,
-    ...across.map(([value, written]) => `<path d="M${toX(value)} ${y.end}V${y.start}" stroke="${grid}"/><text x="${toX(value)}" y="${y.start + 18}" text-anchor="middle" fill="${text}">${escaped(written)}</text>`),
+    ...across.map(([value, written]) => `<path d="M${toX(value)} ${y.end}V${y.start}" stroke="${grid}"/><text x="${toX(value)}" y="${y.start + 18}" text-anchor="middle" fill="${text}">${lined(written, toX(value))}</text>`),
     ...up.map(([value, written]) => `<path d="M${x.start} ${toY(value)}H${x.end}" stroke="${grid}"/><text x="${x.start - 6}" y="${toY(value) + 4}" text-anchor="end" fill="${text}">${escaped(written)}</text>`),
     `<clipPath id="plot"><rect x="${x.start}" y="${y.end}" width="${x.end - x.start}" height="${y.start - y.end}"/></clipPath>`,
     `<g clip-path="url(#plot)" fill="none" stroke-width="1.5" stroke-linejoin="round">`,
@@ -119,6 +119,12 @@ function svgLine(line: Line, toX: (x: number) => number, toY: (y: number) => num
 
 function round(value: number): number {
   return Math.round(value * 100) / 100;
+}
+
+/** Lines of a tick below each other. */
+function lined(text: string, x: number): string {
+  const [first = "", ...rest] = text.split("\n");
+  return escaped(first) + rest.map((line) => `<tspan x="${x}" dy="14">${escaped(line)}</tspan>`).join("");
 }
 
 function escaped(text: string): string {

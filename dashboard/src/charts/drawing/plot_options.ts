@@ -3,6 +3,7 @@ import type uPlot from "uplot";
 import { duration, tick } from "../format";
 import type { XAxis } from "../maths/axes";
 import { logTicks, symlogTicks, type ScaleKind } from "../maths/scales";
+import { clockTexts, clockTicks, durationTexts, TIME_STEPS } from "../maths/ticks";
 
 /** Colours that the style sheet gives to parts of a canvas. */
 export interface ChartColours {
@@ -35,6 +36,7 @@ export interface PlotOptions {
 }
 
 const DISTRIBUTION = { linear: 1, log: 3, symlog: 4 } as const;
+const FINE_S = 10; // below it, times of day have fractions of seconds, which need room
 const FONT = "11px system-ui, sans-serif";
 
 /** Return the options of a plot that has no data of its own: lines are painted in its draw hook. */
@@ -48,10 +50,10 @@ export function plotOptions(options: PlotOptions): uPlot.Options {
     padding: [8, 20, 0, 0],
     pxAlign: 0,
     legend: { show: false },
-    scales: { x: { ...scale(options.xScale), time: options.xAxis === "time" }, y: scale(options.yScale) },
+    scales: { x: { ...scale(options.xScale), time: false }, y: scale(options.yScale) },
     series: [{}, { scale: "y", points: { show: false }, paths: () => null }],
     axes: [
-      { ...axis, size: options.xAxis === "time" ? 44 : 28, space: 60, ...ticksOf(options.xScale, options.threshold), ...(options.xAxis === "time" ? {} : { values: xValues(options) }) },
+      { ...axis, size: options.xAxis === "time" ? 44 : 28, space: 60, ...ticksOf(options.xScale, options.threshold), ...xTicks(options) },
       { ...axis, size: 52, space: 28, ...ticksOf(options.yScale, options.threshold), values: yValues(options.ticks) },
     ] as uPlot.Axis[],
     cursor: {
@@ -80,17 +82,26 @@ function ticksOf(kind: ScaleKind, threshold: number): uPlot.Axis {
   return { splits, filter: (_, all) => all };
 }
 
-function xValues({ xAxis, ticks }: PlotOptions): uPlot.Axis.DynamicValues {
-  const text = xAxis === "relative" || xAxis === "process" ? duration : tick;
-  return (_, splits) => remembered(splits, text, (all) => (ticks.x = all));
+/** Ticks of the x axis: those of times lie on whole steps of a clock. */
+function xTicks({ xAxis, xScale, ticks }: PlotOptions): Partial<uPlot.Axis> {
+  const keep = (all: [number, string][]) => (ticks.x = all);
+  const isLength = xAxis === "relative" || xAxis === "process";
+  const plain: uPlot.Axis.DynamicValues = (_, splits) => remembered(splits, splits.map(isLength ? duration : tick), keep);
+  if (xScale !== "linear" || !(isLength || xAxis === "time")) return { values: plain };
+  const texts = xAxis === "time" ? clockTexts : durationTexts;
+  return {
+    incrs: [...TIME_STEPS],
+    space: (_: uPlot, __: number, min: number, max: number) => (isLength ? 60 : max - min < FINE_S ? 108 : 76),
+    ...(xAxis === "time" && { splits: (_: uPlot, __: number, min: number, max: number, step: number) => clockTicks(min, max, step) }),
+    values: (_, splits, __, ___, step) => remembered(splits, texts(splits, step), keep),
+  };
 }
 
 function yValues(ticks: Ticks): uPlot.Axis.DynamicValues {
-  return (_, splits) => remembered(splits, tick, (all) => (ticks.y = all));
+  return (_, splits) => remembered(splits, splits.map(tick), (all) => (ticks.y = all));
 }
 
-function remembered(splits: readonly number[], text: (value: number) => string, keep: (all: [number, string][]) => void): string[] {
-  const all = splits.map((split): [number, string] => [split, text(split)]);
-  keep(all);
-  return all.map(([, written]) => written);
+function remembered(splits: readonly number[], texts: string[], keep: (all: [number, string][]) => void): string[] {
+  keep(splits.map((split, at) => [split, texts[at]!]));
+  return texts;
 }

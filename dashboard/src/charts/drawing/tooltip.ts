@@ -3,9 +3,19 @@ import { duration, moment, number } from "../format";
 import type { XAxis } from "../maths/axes";
 import type { Reading } from "./line";
 
-export const ROWS = 12;
+/** How the box lists lines: in which order, and how many at most. */
+export interface TooltipView {
+  order: TooltipOrder;
+  rows: number;
+}
 
-/** What a tooltip shows: `rows`, of which at most ROWS fit around the nearest, and how many more there are. */
+export const ORDERS = ["high", "low", "near", "name"] as const;
+/** Highest value first, lowest first, nearest to the pointer first, or by name. */
+export type TooltipOrder = (typeof ORDERS)[number];
+
+export const USUAL: TooltipView = { order: "high", rows: 12 };
+
+/** What a tooltip shows: `rows`, and how many more lines there are. */
 export interface TooltipContent {
   title: string;
   rows: Reading[];
@@ -21,12 +31,30 @@ export function xText(axis: XAxis, x: number): string {
   return `${axis.slice("metric:".length)} ${number(x)}`;
 }
 
-/** Choose the rows: the order by value stays, and the nearest line is always among them. */
-export function tooltipContent(axis: XAxis, x: number, readings: Reading[], nearest: Reading | null): TooltipContent {
-  const at = nearest ? readings.indexOf(nearest) : 0;
-  const start = Math.max(0, Math.min(at - Math.floor(ROWS / 2), readings.length - ROWS));
-  const rows = readings.slice(start, start + ROWS);
-  return { title: xText(axis, x), rows, more: readings.length - rows.length, nearest };
+/** What a tooltip is about: readings at `x`, highest first, and how far each is from the pointer, in pixels. */
+export interface Pointed {
+  axis: XAxis;
+  x: number;
+  readings: readonly Reading[];
+  nearest: Reading | null;
+  distance: (reading: Reading) => number;
+}
+
+/** Order and choose the rows: the nearest line is always among them. */
+export function tooltipContent({ axis, x, readings, nearest, distance }: Pointed, { order, rows: most }: TooltipView): TooltipContent {
+  const all = ordered(readings, order, distance);
+  const at = nearest ? all.indexOf(nearest) : 0;
+  const start = Math.max(0, Math.min(at - Math.floor(most / 2), all.length - most));
+  const rows = all.slice(start, start + most);
+  return { title: xText(axis, x), rows, more: all.length - rows.length, nearest };
+}
+
+function ordered(readings: readonly Reading[], order: TooltipOrder, distance: Pointed["distance"]): readonly Reading[] {
+  if (order === "high") return readings;
+  if (order === "name") return [...readings].sort((a, b) => (a.line.label < b.line.label ? -1 : 1));
+  const rank = (value: number) => (Number.isNaN(value) ? Infinity : value); // without a value: last
+  const of = order === "low" ? (one: Reading) => rank(one.value) : (one: Reading) => rank(distance(one));
+  return [...readings].sort((a, b) => of(a) - of(b) || 0);
 }
 
 /** One reading as a sentence: for screen readers and the line below the chart. */

@@ -4,7 +4,7 @@ import { change, field } from "../../state/address";
 import { choice, flag, json, list, number, text } from "../../state/codecs";
 import type { BandKind, Centre } from "../maths/bands";
 import type { ScaleKind } from "../maths/scales";
-import { isOverrides, range, smoothing, xAxis, type ChartSettings, type Override } from "./settings";
+import { isOverrides, range, smoothing, tooltip, xAxis, type ChartSettings, type Override } from "./settings";
 
 export const X = field("x", xAxis);
 export const X_SCALE = field("xscale", choice<"linear" | "log">(["linear", "log"]));
@@ -15,6 +15,7 @@ export const ZOOM = field("zoom", range);
 export const SUPERSEDED = field("superseded", flag());
 export const CENTRE = field("centre", choice<Centre>(["mean", "median"]));
 export const BAND = field("band", choice<BandKind>(["minmax", "std", "stderr", "ci95", "none"]));
+export const TOOLTIP = field("tip", tooltip);
 /** What panels do their own way, by their name. */
 export const OVERRIDES = field("panel", json<Record<string, Override>>({}, isOverrides));
 export const FILTER = field("panels", text());
@@ -39,6 +40,7 @@ export const settings = computed((): ChartSettings => ({
   superseded: SUPERSEDED.value,
   centre: CENTRE.value,
   band: BAND.value,
+  tooltip: TOOLTIP.value,
 }));
 
 /** Change what a panel does its own way; undefined takes a part back. */

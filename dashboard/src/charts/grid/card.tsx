@@ -160,8 +160,8 @@ function mark(host: HTMLElement | null, lines: readonly Line[]): void {
 }
 
 function viewOf(settings: ChartSettings): ChartView {
-  const { x, xScale, yScale, clip, zoomX, zoomY } = settings;
-  return { xAxis: x, xScale, yScale, clip, zoomX, zoomY, colours: chartColours() };
+  const { x, xScale, yScale, clip, zoomX, zoomY, tooltip } = settings;
+  return { xAxis: x, xScale, yScale, clip, zoomX, zoomY, tooltip, colours: chartColours() };
 }
 
 function chartKey(event: KeyboardEvent, chart: Chart | null, reset: () => void): void {

@@ -16,7 +16,7 @@ import { ChartCard } from "./card";
 import { active } from "./hover";
 import type { ShownRun } from "./lines";
 import type { CardProps } from "./props";
-import { windowOf } from "./settings";
+import { useWindow } from "./window";
 
 const PANELS_AT_ONCE = 12; // of a section; more come as one scrolls
 const SECTIONS_AT_ONCE = 24; // 10,000 series may each have a prefix of their own
@@ -32,9 +32,7 @@ export interface GridProps {
 }
 
 export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: GridProps) {
-  const settings = address.settings.value;
-  const window = windowOf(settings);
-  useEffect(() => store.setWindow(window, settings.superseded), [store, JSON.stringify(window), settings.superseded]);
+  const window = useWindow(store, runs);
   const sections = useComputed(() =>
     sectionsOf(store.panels.value.keys(), {
       pinned: address.PINNED.value,

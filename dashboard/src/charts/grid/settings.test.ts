@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DEFAULTS, effective, range, smoothing, xAxis } from "./settings";
+import { DEFAULTS, effective, range, smoothing, tooltip, xAxis } from "./settings";
 
 describe("settings in the address", () => {
   it("are read as they are written, and what means nothing is the default", () => {
@@ -7,6 +7,8 @@ describe("settings in the address", () => {
     expect([range.read("5..1"), range.read("..3"), range.read("x"), range.read(null)]).toEqual([null, null, null, null]);
     expect(smoothing.read(smoothing.write({ kind: "ema", amount: 0.93 }))).toEqual({ kind: "ema", amount: 0.93 });
     expect(smoothing.read("ema:7").kind).toBe("none");
+    expect(tooltip.read(tooltip.write({ order: "near", rows: 6 }))).toEqual({ order: "near", rows: 6 });
+    expect([tooltip.read("near:0"), tooltip.read("x:5"), tooltip.read(tooltip.write(DEFAULTS.tooltip))]).toEqual(Array(3).fill(DEFAULTS.tooltip));
     expect([xAxis.read("time"), xAxis.read("metric:a/b"), xAxis.read("metric:"), xAxis.read("other")]).toEqual(["time", "metric:a/b", "step", "step"]);
   });
 

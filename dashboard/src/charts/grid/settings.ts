@@ -1,5 +1,6 @@
 // How charts show their lines: settings of a page, and what single panels override. Pure.
 import type { BandKind, Centre } from "../maths/bands";
+import { ORDERS, USUAL, type TooltipOrder, type TooltipView } from "../drawing/tooltip";
 import type { XAxis } from "../maths/axes";
 import type { ScaleKind } from "../maths/scales";
 import type { Smoothing } from "../maths/smoothing";
@@ -20,6 +21,7 @@ export interface ChartSettings {
   superseded: boolean;
   centre: Centre;
   band: BandKind;
+  tooltip: TooltipView;
 }
 
 /** What one panel does its own way. */
@@ -37,6 +39,7 @@ export const DEFAULTS: ChartSettings = {
   superseded: false,
   centre: "mean",
   band: "minmax",
+  tooltip: USUAL,
 };
 
 /** Settings of a panel; another x axis than that of the page has a zoom of its own units, so none. */
@@ -81,6 +84,19 @@ export const smoothing: Codec<{ kind: Smoothing; amount: number }> = {
     return isKnown ? { kind, amount: value } : { kind: "none", amount: DEFAULTS.amount };
   },
   write: ({ kind, amount }) => (kind === "none" ? null : `${kind}:${amount}`),
+};
+
+const MOST_ROWS = 100;
+
+/** Order and length of tooltips as "near:6". */
+export const tooltip: Codec<TooltipView> = {
+  read: (text) => {
+    const [order, rows] = (text ?? "").split(":");
+    const count = Number(rows);
+    const isKnown = (ORDERS as readonly string[]).includes(order!) && Number.isInteger(count) && count > 0 && count <= MOST_ROWS;
+    return isKnown ? { order: order as TooltipOrder, rows: count } : USUAL;
+  },
+  write: ({ order, rows }) => (order === USUAL.order && rows === USUAL.rows ? null : `${order}:${rows}`),
 };
 
 /** Whether a value read from an address is a set of overrides. */

@@ -4,6 +4,7 @@ import { Button } from "../../components/button";
 import { Menu } from "../../components/menu";
 import type { SeriesStore } from "../data/store";
 import * as address from "./address";
+import type { TooltipOrder } from "../drawing/tooltip";
 import type { XAxis } from "../maths/axes";
 import type { Smoothing } from "../maths/smoothing";
 
@@ -14,6 +15,13 @@ const AXES: readonly [XAxis, string][] = [
   ["process", "process time"],
 ];
 const MOST_METRICS = 200;
+const TOOLTIP_ORDERS: readonly [TooltipOrder, string][] = [
+  ["high", "highest first"],
+  ["low", "lowest first"],
+  ["near", "nearest first"],
+  ["name", "by name"],
+];
+const TOOLTIP_ROWS = [6, 12, 24] as const;
 
 export function SettingsBar({ store, children }: { store: SeriesStore; children?: ComponentChildren }) {
   const { kind, amount } = address.SMOOTHING.value;
@@ -68,10 +76,13 @@ export function SettingsBar({ store, children }: { store: SeriesStore; children?
 function moreItems() {
   const toggle = (label: string, one: { value: boolean }) => ({ label, chosen: one.value, run: () => (one.value = !one.value) });
   const isLog = address.X_SCALE.value === "log";
+  const { order, rows } = address.TOOLTIP.value;
   return [
     toggle("clip values far outside", address.CLIP),
     toggle("show superseded points", address.SUPERSEDED),
     { label: "log x", chosen: isLog, run: () => (address.X_SCALE.value = isLog ? "linear" : "log") },
+    ...TOOLTIP_ORDERS.map(([value, text]) => ({ label: `values by the pointer: ${text}`, chosen: order === value, run: () => (address.TOOLTIP.value = { order: value, rows }) })),
+    ...TOOLTIP_ROWS.map((count) => ({ label: `at most ${count} of them`, chosen: rows === count, run: () => (address.TOOLTIP.value = { order, rows: count }) })),
   ];
 }
 

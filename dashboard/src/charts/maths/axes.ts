@@ -56,6 +56,33 @@ export function processClock(run: RunTimes): (time: number) => number {
   };
 }
 
+/** Seconds since a run began at which its attempts had run for so long: `processClock` backwards. */
+export function sinceBegin(run: RunTimes, ran: number): number {
+  const attempts = run.attempts.length ? run.attempts : [{ began: run.began, ended: null }];
+  let before = 0; // seconds of the attempts before
+  for (let i = 0; i < attempts.length - 1; i += 1) {
+    const { began, ended } = attempts[i]!;
+    const next = attempts[i + 1]!.began;
+    const length = Math.max(0, Math.min(ended ?? next, next) - began) / SECOND;
+    if (ran < before + length) return (began - run.began) / SECOND + ran - before;
+    before += length;
+  }
+  return (attempts.at(-1)!.began - run.began) / SECOND + ran - before;
+}
+
+/** First and last step at which a series, joined linearly, has values between `from` and `to`; null: nowhere. */
+export function stepsBetween({ steps, values, length }: Points, from: number, to: number): [number, number] | null {
+  let [first, last] = [Infinity, -Infinity];
+  for (let i = 0; i < length; i += 1) {
+    const next = Math.min(i + 1, length - 1);
+    const [low, high] = [Math.min(values[i]!, values[next]!), Math.max(values[i]!, values[next]!)];
+    if (!(high >= from && low <= to)) continue;
+    first = Math.min(first, steps[i]!, steps[next]!);
+    last = Math.max(last, steps[i]!, steps[next]!);
+  }
+  return first > last ? null : [first, last];
+}
+
 /** Value of a series at a step; between two points linearly, outside its steps NaN. */
 export function valueAt(points: Points, step: number): number {
   const at = points.atStep(step);
