@@ -1,18 +1,32 @@
-"""The dashboard's frame, its table of runs and the page of a run, in a real browser."""
+"""
+The dashboard's frame, its table of runs and the page of a run, in a real browser.
+
+| interaction | test |
+|---|---|
+| run sets, saved views, share link | `a_view_is_saved_for_everybody`, `columns_are_…_and_a_link_shows_the_same` |
+| pinned runs, baseline; goals that code gave | `rows_are_grouped_and_compared_with_a_baseline` |
+| columns: pin, hide, reorder, sort, persist | `columns_are_sorted_moved_…` |
+| run colours: by id, the same everywhere | `runs_have_the_same_colour_in_the_table_and_the_workspace` |
+| keyboard: `/`, Cmd+K, `?`, j/k, space, u/U | `filters_are_…`, `runs_are_walked_…`, `columns_are_…` |
+| live update, resumed without loss | `the_list_shows_…`, `a_page_whose_server_…` |
+| alerts list | `rules_of_alerts_are_read_and_switched_off` |
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from urllib.parse import quote
 
+import playwright.async_api as driver
 import pytest
 from playwright.async_api import Locator, expect
 
 from schemas import events as ev
-from schemas.values import FloatValue, StringValue
+from schemas.values import FloatValue, JsonValue, StringValue
 from schemas.wire import Envelope
-from tests.browser.conftest import Browser, open_browser
-from tests.support.live_server import Live, fold, folding, serving, training
+from tests.browser.conftest import Browser, visiting
+from tests.support.live_server import Live, fold, serving, training
 from tests.support.log_author import Author, write
 
 TOMORROW = time.time_ns() // 1_000 + 86_400_000_000  # µs; a run that began long ago and is silent shows as lost
@@ -43,14 +57,25 @@ async def shown(browser: Browser) -> list[str]:
     return list(await rows(browser).evaluate_all("(all) => all.map((one) => one.dataset.run)"))
 
 
-def sweep(count: int) -> list[Envelope]:
-    """Return finished runs r0, r1, ... with a learning rate, an optimizer and a falling loss; r0 is the newest."""
+def sweep(experiment: str, count: int) -> list[Envelope]:
+    """
+    Return finished runs EXPERIMENT0, EXPERIMENT1, ...; 0 is the newest.
+
+    They have a learning rate, an optimizer, a text that looks like a number, a structure and a falling loss; those
+    with an even number have a group.
+    """
     found: list[Envelope] = []
     for number in range(count):
-        author = Author(f"r{number}", time=1_700_000_000_000_000 - number * 1_000_000)
-        params = {"lr": FloatValue(value=number / 10), "opt": StringValue(value="adam" if number % 2 else "sgd")}
+        author = Author(f"{experiment}{number}", time=1_700_000_000_000_000 - number * 1_000_000)
+        params = {
+            "lr": FloatValue(value=number / 10),
+            "opt": StringValue(value="adam" if number % 2 else "sgd"),
+            "seed": StringValue(value="007" if number % 2 else "7"),
+            "net": JsonValue(value={"layers": [64, 32], "name": "it's"} if number % 2 else {"layers": []}),
+        }
         found += [
-            author.start(name=f"run {number}", tag="digits"),
+            author.start(name=f"run {number}", experiment_id=experiment, group="" if number % 2 else "even"),
+            author.envelope(ev.MetricDefined(time=author.now(), name="loss", goal="min")),
             author.envelope(ev.Params(time=author.now(), params=params)),
             author.metrics("loss", [3.0, 1.0 + (number * 7) % 5]),
             author.finish(),
@@ -106,11 +131,12 @@ async def test_a_page_whose_server_is_started_again_goes_on_without_a_reload(liv
         assert await page.evaluate("() => window.stays") is True
 
 
-async def test_a_hostile_name_is_shown_and_never_run(live: Live, browser: Browser) -> None:
-    author = Author(HOSTILE)
-    await live.publish([author.start(name=HOSTILE, tag="</script><b>", group=HOSTILE), author.metrics(HOSTILE, [1.0])])
+async def test_a_hostile_name_is_shown_and_never_run(stack: Live, visitor: Browser) -> None:
+    author, browser = Author(HOSTILE), visitor
+    start = author.start(name=HOSTILE, experiment_id="hostile", tag="</script><b>", group=HOSTILE)
+    await stack.publish_unfolded([start, author.metrics(HOSTILE, [1.0])])
 
-    await browser.page.goto(live.url)
+    await browser.page.goto(f"{stack.url}/experiments/hostile")
     await browser.page.get_by_role("link", name=HOSTILE).click()
 
     await expect(browser.page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
@@ -118,10 +144,10 @@ async def test_a_hostile_name_is_shown_and_never_run(live: Live, browser: Browse
     assert browser.console_errors == []
 
 
-async def test_filters_are_completed_checked_in_place_and_applied(live: Live, browser: Browser) -> None:
-    await live.publish(sweep(6))
-    page, box = browser.page, browser.page.locator("#filter")
-    await page.goto(live.url)
+async def test_filters_are_completed_checked_in_place_and_applied(stack: Live, visitor: Browser) -> None:
+    await stack.publish_unfolded(sweep("filter", 6))
+    browser, page, box = visitor, visitor.page, visitor.page.locator("#filter")
+    await page.goto(f"{stack.url}/experiments/filter")
     await expect(rows(browser)).to_have_count(6)
 
     await page.keyboard.press("/")
@@ -140,7 +166,7 @@ async def test_filters_are_completed_checked_in_place_and_applied(live: Live, br
     await page.keyboard.press("Enter")
 
     await expect(page.locator("#count")).to_have_text("2 runs")
-    assert await shown(browser) == ["r3", "r5"]
+    assert await shown(browser) == ["filter3", "filter5"]
     await page.go_back()
     await expect(rows(browser)).to_have_count(6)
     await expect(box).to_have_value("")
@@ -150,18 +176,18 @@ async def test_filters_are_completed_checked_in_place_and_applied(live: Live, br
 
 
 async def test_columns_are_sorted_moved_pinned_resized_and_hidden_and_a_link_shows_the_same(
-    live: Live, browser: Browser
+    stack: Live, visitor: Browser, chromium: driver.Browser
 ) -> None:
-    await live.publish(sweep(5))
-    page = browser.page
-    await page.goto(f"{live.url}/?cols=!fact:name,fact:state,metric:loss,param:lr,param:opt")
+    await stack.publish_unfolded(sweep("column", 5))
+    browser, page = visitor, visitor.page
+    await page.goto(f"{stack.url}/experiments/column?cols=!fact:name,fact:state,metric:loss,param:lr,param:opt")
     await expect(rows(browser)).to_have_count(5)
 
     await head(browser, "param:opt").click(position={"x": 10, "y": 10})
     await head(browser, "metric:loss").click(modifiers=["Shift"], position={"x": 10, "y": 10})
     await expect(head(browser, "metric:loss")).to_have_attribute("aria-sort", "ascending")
-    await expect(rows(browser).first).to_have_attribute("data-run", "r3")  # loss of adam: 2, 3; sgd: 1, 4, 5
-    assert await shown(browser) == ["r3", "r1", "r0", "r4", "r2"]
+    await expect(rows(browser).first).to_have_attribute("data-run", "column3")  # loss of adam: 2, 3; sgd: 1, 4, 5
+    assert await shown(browser) == [f"column{number}" for number in (3, 1, 0, 4, 2)]
 
     await head(browser, "param:lr").focus()
     await page.keyboard.press("Alt+ArrowLeft")
@@ -189,7 +215,7 @@ async def test_columns_are_sorted_moved_pinned_resized_and_hidden_and_a_link_sho
     await expect(page.locator("[data-head]")).to_have_count(4)
     assert await heads(browser) == wanted
 
-    async with open_browser(live.url) as other:
+    async with visiting(chromium, stack.url) as other:
         await other.page.goto(page.url)
         await expect(rows(other)).to_have_count(5)
         assert (await heads(other), await shown(other)) == (wanted, await shown(browser))
@@ -201,18 +227,18 @@ async def test_columns_are_sorted_moved_pinned_resized_and_hidden_and_a_link_sho
     assert browser.console_errors == []
 
 
-async def test_runs_are_walked_selected_and_opened_with_the_keyboard(live: Live, browser: Browser) -> None:
-    await live.publish(sweep(5))
-    page = browser.page
-    await page.goto(live.url)
+async def test_runs_are_walked_selected_and_opened_with_the_keyboard(stack: Live, visitor: Browser) -> None:
+    await stack.publish_unfolded(sweep("key", 5))
+    browser, page = visitor, visitor.page
+    await page.goto(f"{stack.url}/experiments/key")
     await expect(rows(browser)).to_have_count(5)
 
     for key in ["j", "j", "Space", "Shift+J", "Shift+J", "k"]:
         await page.keyboard.press(key)
     await expect(page.locator(".grid-row.selected")).to_have_count(3)
-    assert "sel=r1,r2,r3" in page.url
+    assert "sel=key1,key2,key3" in page.url
     await page.keyboard.press("c")
-    await page.wait_for_url("**/compare?runs=r1,r2,r3")
+    await page.wait_for_url("**/compare?runs=key1,key2,key3")
     await page.go_back()
     await expect(page.locator(".grid-row.selected")).to_have_count(3)
     await page.keyboard.press("Escape")
@@ -221,7 +247,7 @@ async def test_runs_are_walked_selected_and_opened_with_the_keyboard(live: Live,
     await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Select while moving")
     await page.keyboard.press("Escape")
     await page.keyboard.press("Control+k")
-    await page.keyboard.type("run 4")
+    await page.keyboard.type("key4")
     await expect(page.get_by_role("option").first).to_contain_text("run 4")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("run 4")
@@ -231,26 +257,58 @@ async def test_runs_are_walked_selected_and_opened_with_the_keyboard(live: Live,
     assert browser.console_errors == []
 
 
-async def test_rows_are_grouped_and_compared_with_a_baseline(live: Live, browser: Browser) -> None:
-    await live.publish(sweep(5))
-    page = browser.page
-    await page.goto(f"{live.url}/?group=param:opt&base=r0&cols=fact:name,metric:loss,fact:duration")
+async def test_rows_are_grouped_and_compared_with_a_baseline(stack: Live, visitor: Browser) -> None:
+    await stack.publish_unfolded(sweep("group", 5))
+    browser, page = visitor, visitor.page
+    home = f"{stack.url}/experiments/group"
+    await page.goto(f"{home}?group=param:opt&base=group0&cols=fact:name,metric:loss,fact:duration")
 
     groups = page.locator(".grid-group")
     await expect(groups).to_contain_text(["sgd", "adam"])
-    assert await shown(browser) == ["r0", "r2", "r4", "r1", "r3"]
-    await expect(cell(browser, "r2", "metric:loss")).to_have_text("+400 %5")
+    await expect(rows(browser)).to_have_count(5)
+    assert await shown(browser) == [f"group{number}" for number in (0, 2, 4, 1, 3)]
+    await expect(cell(browser, "group2", "metric:loss")).to_have_text("+400 %5")
+    await expect(cell(browser, "group2", "metric:loss").locator(".delta")).to_have_class("delta worse")  # goal: min
     await groups.first.get_by_role("button").click()
     await expect(rows(browser)).to_have_count(2)
-    await live.publish([Author("r9").start(name="later")])
+    await stack.publish_unfolded([Author("group9").start(name="later", experiment_id="group")])
     await expect(groups).to_have_count(3)  # it has no such parameter
+    await expect(groups.last).to_contain_text("no value1")
+    await expect(page.locator('[data-run="group9"]')).to_be_visible()
+
+    for key, texts in [
+        ("fact:group", ["even3", "no value3"]),
+        ("param:seed", ["73", "0072", "no value1"]),
+    ]:
+        await page.goto(f"{home}?group={key}&cols=fact:name")
+        await expect(groups).to_contain_text(texts)
+        await expect(rows(browser)).to_have_count(6)  # each group has the runs that it counts
+    await page.goto(f"{home}?group=param:net&cols=fact:name")
+    await expect(page.get_by_role("status").filter(has_text="net holds structures")).to_be_visible()
     assert browser.console_errors == []
 
 
-async def test_runs_are_tagged_and_moved_to_the_trash_and_back(live: Live, browser: Browser) -> None:
-    await live.publish(sweep(3))
-    page = browser.page
-    await page.goto(f"{live.url}/?cols=fact:name,tag:team&sel=r1")
+async def test_runs_have_the_same_colour_in_the_table_and_the_workspace(stack: Live, visitor: Browser) -> None:
+    await stack.publish_unfolded(sweep("colour", 3))
+    page, colour = visitor.page, "(one) => getComputedStyle(one).backgroundColor"
+    await page.goto(f"{stack.url}/experiments/colour")
+    await expect(rows(visitor)).to_have_count(3)
+    there = [await rows(visitor).nth(at).locator(".swatch").evaluate(colour) for at in range(3)]
+
+    await page.goto(f"{stack.url}/workspace?runs=colour0,colour1,colour2")
+    squares = page.locator(".run-swatch")
+    await expect(squares).to_have_count(3)
+    assert [await squares.nth(at).evaluate(colour) for at in range(3)] == there
+    await squares.first.click()
+    await expect(page).to_have_url(re.compile("colours="))
+    await page.keyboard.press("u")
+    await expect(page).not_to_have_url(re.compile("colours="))
+
+
+async def test_runs_are_tagged_and_moved_to_the_trash_and_back(stack: Live, visitor: Browser) -> None:
+    await stack.publish_unfolded(sweep("tagged", 3))
+    browser, page = visitor, visitor.page
+    await page.goto(f"{stack.url}/experiments/tagged?cols=fact:name,tag:team&sel=tagged1")
     await expect(rows(browser)).to_have_count(3)
 
     await page.get_by_role("button", name="Tag", exact=True).click()
@@ -258,54 +316,51 @@ async def test_runs_are_tagged_and_moved_to_the_trash_and_back(live: Live, brows
     await page.get_by_label("Value").fill("red")
     await page.get_by_role("button", name="Set it").click()
     await expect(page.get_by_role("status").filter(has_text="tag team set")).to_be_visible()
-    await fold(live.settings)
-    await expect(cell(browser, "r1", "tag:team")).to_have_text("red")
+    await expect(cell(browser, "tagged1", "tag:team")).to_have_text("red")
     await page.get_by_role("button", name="Trash", exact=True).click()
-    await fold(live.settings)
     await expect(rows(browser)).to_have_count(2)
     await page.get_by_role("button", name="Undo").click()
-    await expect(page.locator("#live")).to_have_text("live")
-    await fold(live.settings)
     await expect(rows(browser)).to_have_count(3)
 
 
-async def test_a_view_is_saved_for_everybody(live: Live, browser: Browser) -> None:
-    await live.publish(sweep(2))
-    page = browser.page
-    await page.goto(f"{live.url}/?cols=fact:name,param:lr&sort=-param:lr")
+async def test_a_view_is_saved_for_everybody(stack: Live, visitor: Browser, chromium: driver.Browser) -> None:
+    await stack.publish_unfolded(sweep("view", 2))
+    page = visitor.page
+    await page.goto(f"{stack.url}/experiments/view?cols=fact:name,param:lr&sort=-param:lr")
     await page.get_by_role("button", name="Views").click()
     await page.get_by_role("menuitem", name="Save this view").click()
     await page.get_by_label("Name").fill("by rate")
-    async with folding(live.settings):  # the API answers when the view has its version
-        await page.get_by_role("button", name="Save", exact=True).click()
-        await expect(page.get_by_role("status").filter(has_text="View by rate saved")).to_be_visible()
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_role("status").filter(has_text="View by rate saved")).to_be_visible()
 
-    async with open_browser(live.url) as other:
-        await other.page.goto(live.url)
+    async with visiting(chromium, stack.url) as other:
+        await other.page.goto(stack.url)
         await other.page.get_by_role("button", name="Views").click()
         await other.page.get_by_role("menuitem", name="by rate").click()
         await expect(head(other, "param:lr")).to_have_attribute("aria-sort", "descending")
         assert await heads(other) == ["fact:name", "param:lr"]
+        await expect(rows(other)).to_have_count(2)
+        assert await shown(other) == ["view1", "view0"]
 
 
-async def test_rules_of_alerts_are_read_and_switched_off(live: Live, browser: Browser) -> None:
-    page = browser.page
+async def test_rules_of_alerts_are_read_and_switched_off(stack: Live, visitor: Browser) -> None:
+    page = visitor.page
     body = {"series": {"regex": "loss$"}, "when": {"kind": "nan"}}
-    async with folding(live.settings):
-        saved = await live.http.put("/v1/alert-rules/nan", json={"name": "Loss is not a number", "body": body})
-        assert saved.status_code == 200, saved.text
-        await page.goto(f"{live.url}/alerts")
-        await expect(page.locator("tbody tr")).to_contain_text("/loss$/: a value is NaN or infinite")
-        await page.get_by_role("button", name="Switch off").click()
-        await expect(page.get_by_role("button", name="Switch on")).to_be_visible()
-    assert (await live.json("/v1/alert-rules/nan"))["enabled"] is False
-    assert browser.console_errors == []
+    saved = await stack.http.put("/v1/alert-rules/nan", json={"name": "Loss is not a number", "body": body})
+    assert saved.status_code == 200, saved.text
+    await page.goto(f"{stack.url}/alerts")
+    await expect(page.locator("tbody tr")).to_contain_text("/loss$/: a value is NaN or infinite")
+    await page.get_by_role("button", name="Switch off").click()
+    await expect(page.get_by_role("button", name="Switch on")).to_be_visible()
+    assert (await stack.json("/v1/alert-rules/nan"))["enabled"] is False
+    assert visitor.console_errors == []
 
 
-async def test_a_run_page_can_be_opened_by_its_address_and_tells_all(live: Live, browser: Browser) -> None:
-    await live.publish(training("sweep/7 ü", group="sweep"))
+async def test_a_run_page_can_be_opened_by_its_address_and_tells_all(stack: Live, visitor: Browser) -> None:
+    browser, live = visitor, stack
+    await stack.publish_unfolded(training("sweep/7 ü", group="sweep"))
 
-    await browser.page.goto(f"{live.url}/runs/{quote('sweep/7 ü', safe='')}")
+    await browser.page.goto(f"{stack.url}/runs/{quote('sweep/7 ü', safe='')}")
 
     for text in ["finished", "digits", "4 records received", "0 missing"]:
         await expect(browser.page.locator("#summary")).to_contain_text(text)
@@ -314,25 +369,26 @@ async def test_a_run_page_can_be_opened_by_its_address_and_tells_all(live: Live,
     assert (await live.json(str(raw)))["run_id"] == "sweep/7 ü"
 
 
-async def test_a_run_in_the_trash_leaves_the_list_and_its_page_says_so(live: Live, browser: Browser) -> None:
-    author = Author("away")
-    await live.publish([*training("stays"), author.start()])
-    await browser.page.goto(live.url)
+async def test_a_run_in_the_trash_leaves_the_list_and_its_page_says_so(stack: Live, visitor: Browser) -> None:
+    author, browser = Author("away"), visitor
+    stays = Author("stays").start(experiment_id="trash")
+    await stack.publish_unfolded([stays, author.start(experiment_id="trash")])
+    await browser.page.goto(f"{stack.url}/experiments/trash")
     await expect(rows(browser)).to_have_count(2)
 
-    await live.publish([author.envelope(ev.LifecycleStage(time=author.now(), stage="deleted"))])
+    await stack.publish_unfolded([author.envelope(ev.LifecycleStage(time=author.now(), stage="deleted"))])
     await expect(rows(browser)).to_have_count(1)
-    await browser.page.goto(f"{live.url}/runs/away")
+    await browser.page.goto(f"{stack.url}/runs/away")
     await expect(browser.page.locator("[data-fact=Trash]")).to_contain_text("in the trash")
 
-    await live.publish([author.envelope(ev.LifecycleStage(time=author.now(), stage="active"))])
+    await stack.publish_unfolded([author.envelope(ev.LifecycleStage(time=author.now(), stage="active"))])
     await expect(browser.page.locator("[data-fact=Trash]")).to_have_count(0)
 
 
-async def test_a_page_that_waits_for_a_run_opens_when_it_starts(live: Live, browser: Browser) -> None:
-    await browser.page.goto(f"{live.url}/runs/later")
-    await expect(browser.page.get_by_role("heading", name="No such run yet")).to_be_visible()
+async def test_a_page_that_waits_for_a_run_opens_when_it_starts(stack: Live, visitor: Browser) -> None:
+    await visitor.page.goto(f"{stack.url}/runs/later")
+    await expect(visitor.page.get_by_role("heading", name="No such run yet")).to_be_visible()
 
-    await live.publish(training("later", values=(1.0, 2.0)))
+    await stack.publish_unfolded(training("later", values=(1.0, 2.0)))
 
-    await expect(browser.page.get_by_role("heading", level=1)).to_have_text("name of later")
+    await expect(visitor.page.get_by_role("heading", level=1)).to_have_text("name of later")

@@ -27,7 +27,7 @@ export function columnTitle([, name, which]: ColumnKey): string {
   return which && which !== "last" ? `${name} (${which})` : name;
 }
 
-export type Cell = Numeric | string | boolean | null;
+export type Cell = Numeric | string | boolean | object | null;
 
 /** A plot's axis of a column: numbers on a scale, anything else as categories in their order. */
 export interface PlotAxis {
@@ -50,8 +50,12 @@ export function plotAxis(key: ColumnKey, values: readonly Cell[]): PlotAxis {
     const isLog = finite.length > 1 && Math.min(...finite) > 0 && Math.max(...finite) / Math.min(...finite) > LOG_SPREAD;
     return { title, categories: null, isLog, places };
   }
-  const categories = [...new Set(known.map(String))].sort();
-  return { title, categories, isLog: false, places: values.map((value) => (value === null ? null : categories.indexOf(String(value)))) };
+  const categories = [...new Set(known.map(textOf))].sort();
+  return { title, categories, isLog: false, places: values.map((value) => (value === null ? null : categories.indexOf(textOf(value)))) };
+}
+
+function textOf(value: Cell): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 function isOdd(value: Cell): boolean {

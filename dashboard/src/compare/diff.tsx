@@ -1,6 +1,7 @@
 // Where runs differ: parameters, tags, environment, code, metrics, attempts, artifacts.
 import { Delta, useGoals } from "../components/delta";
 import { Problem } from "../components/problem";
+import { duration, moment } from "../components/text";
 import { number } from "../charts/format";
 import type { RunRow } from "../charts/data/runs";
 import { runPage } from "../state/address";
@@ -51,13 +52,13 @@ export function Diff({ runs }: { runs: readonly RunRow[] }) {
             {sections.map((section) => (
               <tbody key={section.name}>
                 <tr><th scope="colgroup" colSpan={ids.length + 1} class="diff-section">{section.name}</th></tr>
-                {section.rows.map((row) => (
+                {section.rows.filter((row) => section.name !== "facts" || !SAID.has(row.key)).map((row) => (
                   <tr key={row.key} class={row.differs ? "differs" : ""}>
                     <th scope="row">{row.key}</th>
                     {row.values.map((value, at) => (
                       <td key={at} class={at !== base && row.differs && !isEqual(value, row.values[base]) ? "other" : ""}>
-                        {cellText(value)}
-                        {hasBaseline && at !== base && <Delta value={value} base={row.values[base]} goal={section.name === "metrics" ? goals.get(row.key) : ""} />}
+                        {section.name === "facts" ? factText(row.key, value) : cellText(value)}
+                        {hasBaseline && at !== base && !TIMES.has(row.key) && <Delta value={value} base={row.values[base]} goal={section.name === "metrics" ? goals.get(row.key) : ""} />}
                       </td>
                     ))}
                   </tr>
@@ -75,8 +76,17 @@ function isEqual(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
+const TIMES = new Set(["began", "created", "started", "ended", "updated"]);
+const SAID = new Set(["name", "began"]); // by the head of the table; by "started" or "created"
+
+/** A fact as people read it: times and lengths of time are numbers of µs. */
+function factText(key: string, value: unknown): string {
+  if (typeof value === "number" && TIMES.has(key)) return moment(value);
+  return typeof value === "number" && key === "duration" ? duration(value) : cellText(value);
+}
+
 function cellText(value: unknown): string {
-  if (value === null || value === undefined) return "–";
+  if (value === null || value === undefined || value === "") return "–";
   if (typeof value === "number") return number(value, 8);
   return typeof value === "string" ? value : JSON.stringify(value);
 }

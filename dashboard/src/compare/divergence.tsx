@@ -69,7 +69,8 @@ export function Divergence({ runs }: { runs: readonly RunRow[] }) {
         </p>
       )}
       {answer && answer.series.length > 0 && (
-        <table class="plain-table">
+        <div class="card">
+          <table class="plain-table">
           <thead><tr><th>series</th><th class="num">first difference at step</th><th class="num">a</th><th class="num">b</th><th class="num">points compared</th><th class="num">only a</th><th class="num">only b</th></tr></thead>
           <tbody>
             {answer.series.map((one) => (
@@ -85,6 +86,7 @@ export function Divergence({ runs }: { runs: readonly RunRow[] }) {
             ))}
           </tbody>
         </table>
+        </div>
       )}
     </>
   );
@@ -99,5 +101,6 @@ function namesText(what: string, names: readonly string[]) {
 }
 
 function text(value: number | string | null): string {
-  return value === null ? "" : number(toNumber(value), 17);
+  if (value === null) return "";
+  return typeof value === "number" ? String(value) : number(toNumber(value)); // every digit that tells them apart
 }

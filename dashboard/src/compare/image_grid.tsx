@@ -59,7 +59,7 @@ export function ImageGrid({ runs }: { runs: readonly RunRow[] }) {
               return (
                 <figure key={run.run_id} class="image-place">
                   {image ? <img loading="lazy" src={contentOf(run.run_id, image.path)} alt={`${image.path} of ${run.name || run.run_id}`} /> : <span class="quiet">none by then</span>}
-                  <figcaption class="cut"><a href={runPage(run.run_id)}>{run.name || run.run_id}</a> {image?.step != null && <span class="quiet">step {grouped(image.step)}</span>}</figcaption>
+                  <figcaption><a href={runPage(run.run_id)}>{run.name || run.run_id}</a> {image?.step != null && <span class="quiet">step {grouped(image.step)}</span>}</figcaption>
                 </figure>
               );
             })}

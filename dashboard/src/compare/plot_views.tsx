@@ -34,10 +34,20 @@ const MOST_PLOTTED = 1_000;
 const MOST_OFFERED = 500;
 const NAME: ColumnKey = ["fact", "name"];
 
-function useColumns({ where }: PlotQuestion): ColumnKey[] {
+/** Columns that may be plotted, and those of them that are while nobody has chosen: what orders runs of a training. */
+interface Offered {
+  columns: ColumnKey[];
+  usual: ColumnKey[];
+}
+
+function useColumns({ where }: PlotQuestion): Offered {
   const { value } = useAnswer<ColumnsAnswer>("/v1/runs/columns", { where, limit: MOST_OFFERED });
-  const found = value.value?.columns.map((column) => column.key) ?? [];
-  return found.filter(([kind]) => kind === "metric" || kind === "param");
+  const found = value.value?.columns.filter(({ key: [kind] }) => kind === "metric" || kind === "param") ?? [];
+  return { columns: found.map((one) => one.key), usual: found.filter(isUsual).map((one) => one.key) };
+}
+
+function isUsual({ key: [, name], types }: ColumnsAnswer["columns"][number]): boolean {
+  return !name.startsWith("system/") && !types.includes("json");
 }
 
 function useRuns(question: PlotQuestion, keys: readonly ColumnKey[]) {
@@ -59,9 +69,9 @@ function Shown({ shown, total }: { shown: number; total: number }) {
 }
 
 export function Scatter({ question }: { question: PlotQuestion }) {
-  const columns = useColumns(question);
-  const across = readColumn(ACROSS.value) ?? columns.find(([kind]) => kind === "param") ?? columns[0];
-  const up = readColumn(UP.value) ?? columns.find(([kind]) => kind === "metric") ?? columns[1] ?? across;
+  const { columns, usual } = useColumns(question);
+  const across = readColumn(ACROSS.value) ?? usual.find(([kind]) => kind === "param") ?? columns[0];
+  const up = readColumn(UP.value) ?? usual.find(([kind]) => kind === "metric") ?? columns[1] ?? across;
   const { runs, axes, total, problem, isReady } = useRuns(question, across && up ? [across, up] : []);
   const listen = (plot: ECharts) => plot.on("click", ({ data }) => go(runPage((data as { id: string }).id)));
   return (
@@ -78,9 +88,9 @@ export function Scatter({ question }: { question: PlotQuestion }) {
 }
 
 export function Parallel({ question }: { question: PlotQuestion }) {
-  const columns = useColumns(question);
+  const { columns, usual } = useColumns(question);
   const chosen = AXES.value.map(readColumn).filter((key) => key !== null);
-  const keys = chosen.length ? chosen : usual(columns);
+  const keys = chosen.length ? chosen : usualAxes(usual);
   const { runs, axes, total, problem, isReady } = useRuns(question, keys);
   const kept = useSignal<readonly number[] | null>(null);
   const listen = (plot: ECharts) =>
@@ -117,7 +127,7 @@ export function Parallel({ question }: { question: PlotQuestion }) {
 }
 
 /** Axes where a person chose none: parameters, then a metric. */
-function usual(columns: readonly ColumnKey[]): ColumnKey[] {
+function usualAxes(columns: readonly ColumnKey[]): ColumnKey[] {
   return [...columns.filter(([kind]) => kind === "param").slice(0, 6), ...columns.filter(([kind]) => kind === "metric").slice(0, 2)];
 }
 

@@ -45,7 +45,7 @@ export function Cell({ row, columnKey, base, goals, sparks }: CellProps) {
     return (
       <>
         <Delta value={found} base={other} goal={columnKey[2] === "count" ? "" : goals.get(name)} />
-        <span title={String(found ?? "")}>{valueText(found, other === undefined ? 5 : 4)}</span>
+        <span title={String(found ?? "")}>{valueText(found, other === undefined ? 5 : 3)}</span>
       </>
     );
   }

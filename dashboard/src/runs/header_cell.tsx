@@ -5,7 +5,7 @@ import { Menu } from "../components/menu";
 import type { MenuItem } from "../components/menu";
 import { clampWidth, isSortable, labelOf, moveBy, moveTo, nextSorts, readKey, sameKey, widthOf, withColumn, withPin, writeKey } from "./columns";
 import type { Column } from "./columns";
-import { columns, groupBy, setColumns, setGroup, sorts } from "./state";
+import { columns, groupBy, known, setColumns, setGroup, sorts } from "./state";
 
 const KEY_STEP = 16; // CSS pixels
 const DRAGGED = "application/x-gateway-column";
@@ -106,7 +106,8 @@ function itemsOf(column: Column): MenuItem[] {
   const [kind, name] = key;
   const isGrouped = groupBy.peek() !== null && sameKey(groupBy.peek() ?? key, key);
   const sort = (descending: boolean): MenuItem => ({ label: descending ? "Sort descending" : "Sort ascending", icon: descending ? "down" : "up", run: () => (sorts.value = [{ key, descending }]) });
-  const canGroup = kind === "param" || kind === "tag" || (kind === "fact" && ["state", "experiment", "group", "tag", "name"].includes(name));
+  const isStructure = known.peek()?.some((one) => sameKey(one.key, key) && one.types.includes("json"));
+  const canGroup = (kind === "param" && !isStructure) || kind === "tag" || (kind === "fact" && ["state", "experiment", "group", "tag", "name"].includes(name));
   const add = (which: string, label: string): MenuItem => ({ label, icon: "columns", run: () => setColumns(insertAfter(column, { key: which === "spark" ? ["spark", name] : ["metric", name, which] })) });
   return [
     ...(isSortable(key) ? [sort(false), sort(true)] : []),

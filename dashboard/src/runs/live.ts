@@ -5,7 +5,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { paced } from "../api/paced";
 import { follow } from "../api/stream";
 import type { StreamEvent } from "../api/types";
-import { writeKey } from "./columns";
+import { labelOf, writeKey } from "./columns";
 import type { Key } from "./columns";
 import { afterEvent, Fresh } from "./fresh";
 import { knownColumns, knownValues, readTable } from "./query";
@@ -20,7 +20,7 @@ import { baseline, experiment, groupBy, known, shut, tableQuery } from "./state"
 const EVERY_MS = 2_000; // rows are read again at most this often while events arrive
 const FOLDING_MS = 700; // until it is asked again for what the store did not have yet
 const NAMES_MS = 3_000; // names of columns, and groups
-export const MOST_GROUPS = 500;
+const MOST_GROUPS = 500;
 
 interface Group {
   text: string;
@@ -34,8 +34,8 @@ export class TableData {
   /** The one table, or the groups of a grouped one; null until they are known. */
   readonly groups = signal<readonly Group[] | null>(null);
   readonly base = signal<Row | null>(null);
-  /** Whether there are more groups than are shown. */
-  readonly isCut = signal(false);
+  /** What the groups that are shown leave out, and what to do; "" for nothing. */
+  readonly notice = signal("");
   #fresh = new Fresh();
   #whole = new Rows(async () => ({ rows: [], total: 0, asOf: "" }));
   #ends: (() => void)[] = [];
@@ -120,8 +120,13 @@ export class TableData {
       };
       const groups = found.map((one) => make(one.value, one.runs));
       if (!this.#fresh.answered(all.asOf)) this.#grouping.ask(FOLDING_MS);
+      if (found.some((one) => typeof one.value === "object" && one.value !== null)) {
+        this.notice.value = `${labelOf(key)} holds structures, by which rows cannot be grouped: group by another name.`;
+        this.groups.value = [];
+        return;
+      }
       const rest = isWhole ? withoutValue(all.total, found) : 0;
-      this.isCut.value = !isWhole;
+      this.notice.value = isWhole ? "" : `Only the ${MOST_GROUPS} groups with the most runs are shown: filter to see the others.`;
       this.groups.value = rest > 0 ? [...groups, make(null, rest)] : groups;
     } catch {
       // the questions of the rows say what is wrong

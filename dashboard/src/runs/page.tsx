@@ -10,7 +10,7 @@ import { Chooser } from "./chooser";
 import { compareSelected, openWorkspace, SelectionBar } from "./actions";
 import { labelOf, sameKey } from "./columns";
 import { NothingFound } from "./empty";
-import { MOST_GROUPS, useBaseline, useSections, useTable } from "./live";
+import { useBaseline, useSections, useTable } from "./live";
 import { allLines, lineAt } from "./sections";
 import { MOST_SELECTED, columns, experiment, groupBy, known, select, selected, setColumns, toggle } from "./state";
 import { Table, toggleGroup } from "./table";
@@ -86,7 +86,7 @@ export default function RunsPage() {
     <div class="runs-page">
       <Toolbar total={total} shownRuns={experiment.value} onChoose={() => setChoosing(true)} />
       <Problem error={error?.error?.value} />
-      {groupBy.value && table.isCut.value && <p class="notice" role="status">Only the {MOST_GROUPS} groups with the most runs are shown: filter to see the others.</p>}
+      {groupBy.value && table.notice.value && <p class="notice" role="status">{table.notice.value}</p>}
       {isEmpty ? <NothingFound /> : <Table sections={sections} cursor={cursor} base={base} goals={goals} sparks={table.sparks} onSelect={onSelect} onOpen={(id) => go(runPage(id))} />}
       <SelectionBar again={table.again} />
       {isChoosing && <Chooser onClose={() => setChoosing(false)} />}

@@ -145,7 +145,7 @@ function LineView({ actions, ...props }: LineProps & { actions: Actions }) {
     return (
       <div {...common} class={`grid-row grid-group${isCursor ? " cursor" : ""}`}>
         <button type="button" class="grid-group-button" aria-expanded={section.isOpen} onClick={() => toggleGroup(section)}>
-          <Icon name={section.isOpen ? "down" : "right"} />
+          <Icon name={section.isOpen ? "open" : "shut"} />
           <span class="quiet">{groupBy.value?.[1]}</span> <strong>{section.group || "no value"}</strong>
           <span class="quiet">{count(section.rows.total.value ?? section.runs)}</span>
         </button>

@@ -57,7 +57,7 @@ export function Toolbar({ total, shownRuns, onChoose }: { total: number | null; 
 }
 
 function groupItems(): MenuItem[] {
-  const names = (known.value ?? []).filter(({ key: [kind] }) => kind === "param" || kind === "tag").slice(0, 30).map((one) => one.key);
+  const names = (known.value ?? []).filter(({ key: [kind], types }) => (kind === "param" && !types.includes("json")) || kind === "tag").slice(0, 30).map((one) => one.key);
   const now = groupBy.value;
   return [
     { label: "No groups", chosen: now === null, run: () => setGroup(null) },

@@ -14,7 +14,7 @@ const BANDS: readonly [BandKind, string][] = [
 
 export function GroupBy({ runs }: { runs: readonly RunRow[] }) {
   const chosen = GROUP.value[0] ?? "";
-  const params = [...new Set(runs.flatMap((run) => Object.keys(run.params)))].sort().map((name) => `param.${name}`);
+  const params = [...new Set(runs.flatMap((run) => Object.keys(run.params).filter((name) => typeof run.params[name] !== "object")))].sort().map((name) => `param.${name}`);
   const options = [...new Set([...params, "fact.group", "fact.tag", "fact.state", "fact.experiment", ...(chosen ? [chosen] : [])])];
   return (
     <div class="group-by">
@@ -34,6 +34,7 @@ export function GroupBy({ runs }: { runs: readonly RunRow[] }) {
           <select aria-label="Band of a group" value={charts.BAND.value} onChange={(event) => (charts.BAND.value = event.currentTarget.value as BandKind)}>
             {BANDS.map(([value, text]) => <option key={value} value={value}>{text}</option>)}
           </select>
+          {charts.X.value !== "step" && <span class="quiet">Groups are drawn over steps.</span>}
         </>
       )}
     </div>

@@ -3,6 +3,7 @@ import { ask } from "../../api/client";
 import type { Offsets } from "../../api/offsets";
 import type { RunState } from "../../api/types";
 import type { AttemptTimes } from "../maths/axes";
+import type { SeriesAnswer } from "./answers";
 import type { ShownRun } from "../grid/lines";
 
 /** More lines than this in one chart tell nothing. */
@@ -70,7 +71,18 @@ export async function attemptsOf(run: string, signal: AbortSignal): Promise<Atte
     { signal },
   );
   const attempts = log.steps.main?.attempts ?? [];
-  return attempts.filter((one) => one.start_time).map((one) => ({ began: micros(one.start_time!), ended: one.end_time ? micros(one.end_time) : null }));
+  const found = attempts.filter((one) => one.start_time).map((one) => ({ began: micros(one.start_time!), ended: one.end_time ? micros(one.end_time) : null }));
+  const ends = found.map(({ ended }, at) => (ended === null && found[at + 1] ? lastPointBefore(run, found[at + 1]!.began, signal) : ended));
+  return Promise.all(found.map(async ({ began }, at) => ({ began, ended: await ends[at]! })));
+}
+
+/** When an attempt that was killed had its last point: nobody wrote down its end. null: it has none. */
+async function lastPointBefore(run: string, time: number, signal: AbortSignal): Promise<number | null> {
+  const range = { axis: "time", to: time - 1 };
+  const { series } = await ask<SeriesAnswer>("/v1/series", { body: { runs: [run], match: { regex: "." }, range, buckets: 1, superseded: true }, signal });
+  const columns = series.flatMap((one) => [one.columns, ...(one.attempts ?? []).map((attempt) => attempt.columns)]);
+  const last = Math.max(...columns.flatMap(({ times }) => times.filter((one) => one < time)));
+  return Number.isFinite(last) ? last : null;
 }
 
 /** µs of "YYYY-MM-DD HH:MM:SS.ffffff" in UTC. */

@@ -35,8 +35,8 @@ export interface ChartEvents {
   onHover?(owner: string | null): void;
   /** A click or Enter on a point. */
   onPick?(reading: Reading): void;
-  /** What was drawn: points that the axes leave out are counted here. */
-  onDrawn?(found: Extent): void;
+  /** What was drawn: points that the axes leave out are counted here, and which part of the x axis. */
+  onDrawn?(found: Extent, x: Range): void;
   /** The point under the cursor as text, for screen readers; "" for none. */
   onRead?(text: string): void;
 }
@@ -156,7 +156,7 @@ export class Chart {
       plot.setScale("y", { min: y[0], max: y[1] });
       plot.redraw(false, true);
     });
-    this.events.onDrawn?.(found);
+    this.events.onDrawn?.(found, x);
   }
 
   private request(atOnce: boolean): void {

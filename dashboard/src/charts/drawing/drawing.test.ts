@@ -3,6 +3,7 @@ import { nearestOf, readingsAt, xSpan, type Line } from "./line";
 import { svg, csv } from "./picture";
 import { projection, trace, visible } from "./projection";
 import { Scheduler } from "./scheduler";
+import { chartText } from "./as_text";
 import { readingText, tooltipContent, USUAL } from "./tooltip";
 
 function lineOf(xs: number[], ys: number[], more: Partial<Line> = {}): Line {
@@ -96,6 +97,16 @@ describe("readings", () => {
     const first = (order: "low" | "near" | "name") => tooltipContent({ ...pointed, nearest: null }, { order, rows: 1 }).rows[0]!.line.label;
     expect([first("low"), first("near"), first("name")]).toEqual(["run 0", "run 9", "run 0"]);
     expect(readingText("relative", { ...readings[0]!, x: 90 })).toBe("run 29 · 1:30 min · step 0 · 29");
+  });
+});
+
+describe("a chart as text", () => {
+  it("says where each line begins, ends, and is lowest and highest", () => {
+    const line = lineOf([0, 1, 2, 3], [3, NaN, 0.5, 1], { label: "first", marks: [{ x: 1, count: 1, kinds: ["NaN"] }] });
+    expect(chartText("loss", [line, lineOf([], [])], "step", "http://x/").split("\n")).toEqual([
+      "Chart loss, 1 line: http://x/",
+      "- first: 4 points, first 3 at step 0, last 1 at step 3, lowest 0.5 at step 2, highest 3 at step 0, 1 not finite",
+    ]);
   });
 });
 

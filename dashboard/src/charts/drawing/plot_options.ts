@@ -37,6 +37,7 @@ export interface PlotOptions {
 
 const DISTRIBUTION = { linear: 1, log: 3, symlog: 4 } as const;
 const FINE_S = 10; // below it, times of day have fractions of seconds, which need room
+const WHOLE_STEPS = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
 const FONT = "11px system-ui, sans-serif";
 
 /** Return the options of a plot that has no data of its own: lines are painted in its draw hook. */
@@ -87,7 +88,7 @@ function xTicks({ xAxis, xScale, ticks }: PlotOptions): Partial<uPlot.Axis> {
   const keep = (all: [number, string][]) => (ticks.x = all);
   const isLength = xAxis === "relative" || xAxis === "process";
   const plain: uPlot.Axis.DynamicValues = (_, splits) => remembered(splits, splits.map(isLength ? duration : tick), keep);
-  if (xScale !== "linear" || !(isLength || xAxis === "time")) return { values: plain };
+  if (xScale !== "linear" || !(isLength || xAxis === "time")) return { values: plain, ...(xAxis === "step" && { incrs: WHOLE_STEPS }) };
   const texts = xAxis === "time" ? clockTexts : durationTexts;
   return {
     incrs: [...TIME_STEPS],

@@ -16,7 +16,7 @@ import { active, hovered } from "./hover";
 import { Legend } from "./legend";
 import { groupLines, LineMaker } from "./lines";
 import type { CardProps } from "./props";
-import { effective, type ChartSettings } from "./settings";
+import { effective, overSteps, type ChartSettings } from "./settings";
 
 export function ChartCard(props: CardProps) {
   const { panel, names, runs, store, groupBy, isFull = false } = props;
@@ -31,7 +31,8 @@ export function ChartCard(props: CardProps) {
   const dropped = useSignal(0);
   const isSeen = useSignal(false);
   const problem = useSignal<unknown>(null);
-  const settings = effective(address.settings.value, address.OVERRIDES.value[panel]);
+  const chosen = effective(address.settings.value, address.OVERRIDES.value[panel]);
+  const settings = groupBy?.length ? overSteps(chosen) : chosen;
 
   useEffect(() => {
     const element = host.current!;
@@ -41,7 +42,8 @@ export function ChartCard(props: CardProps) {
       onHover: (owner) => (hovered.value = owner),
       onPick: (reading) => current.current.onPick?.(reading),
       onRead: (text) => (read.value = text),
-      onDrawn: (extent) => {
+      onDrawn: (extent, x) => {
+        element.dataset.x = x.join("..");
         if (!isSameLeft(extent, left.peek())) left.value = extent;
         setTimeout(() => delays.drawn(panel)); // after the frame
       },
@@ -67,7 +69,8 @@ export function ChartCard(props: CardProps) {
   reader.current ??= new GroupReader(() => chart.current?.changed(), (error) => (problem.value = error));
   useEffect(() => () => reader.current?.close(), []);
   const ask = (again: boolean) => {
-    const { groupBy: keys, runs: shown, names: series, window: range } = current.current;
+    const { groupBy: keys, runs: shown, names: series, window } = current.current;
+    const range = window?.axis === "step" ? window : null;
     if (keys?.length) reader.current?.ask({ runs: shown.map((run) => run.id), group_by: keys, names: series, range }, { again });
   };
 
@@ -154,9 +157,19 @@ function isSameLegend(one: readonly Line[], other: readonly Line[]): boolean {
 /** What tests and people with developer tools can see of a canvas. */
 function mark(host: HTMLElement | null, lines: readonly Line[]): void {
   if (!host) return;
+  const found = { points: 0, max: -Infinity, sum: 0, smoothed: 0, bands: 0, marks: 0 };
+  for (const line of lines) {
+    found.points += line.xs.length;
+    for (const y of line.ys) {
+      if (y > found.max) found.max = y;
+      if (Number.isFinite(y)) found.sum += y;
+    }
+    if (line.smoothed) found.smoothed += 1;
+    if (line.band) found.bands += 1;
+    for (const { count } of line.marks) found.marks += count;
+  }
   host.dataset.lines = String(lines.length);
-  host.dataset.points = String(lines.reduce((sum, line) => sum + line.xs.length, 0));
-  host.dataset.max = String(lines.reduce((most, line) => line.ys.reduce((max, y) => (y > max ? y : max), most), -Infinity));
+  for (const [name, value] of Object.entries(found)) host.dataset[name] = String(value);
 }
 
 function viewOf(settings: ChartSettings): ChartView {

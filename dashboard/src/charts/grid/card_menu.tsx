@@ -2,8 +2,10 @@
 import type { RefObject } from "preact";
 import { Button } from "../../components/button";
 import { Menu, type MenuItem } from "../../components/menu";
+import { toast, toastError } from "../../components/toast";
 import { linkTo, query } from "../../state/address";
 import { joinList } from "../../state/codecs";
+import { chartText } from "../drawing/as_text";
 import type { Chart } from "../drawing/chart";
 import { csv, png, save, svg } from "../drawing/picture";
 import * as address from "./address";
@@ -50,11 +52,21 @@ function itemsOf({ panel, names, runs, settings, chart, groupBy }: CardMenuProps
     groupBy?.length
       ? { label: "CSV of the groups", icon: "download", run: () => ifDrawn(drawn(), (one) => save(`${panel}.csv`, csv(one.lines), "text/csv")) }
       : { label: "CSV of every point", icon: "download", hint: "Exact, of any size, from the server", run: () => location.assign(exportLink(names, runs)) },
+    { label: "copy as text", icon: "save", hint: "What it shows, for a message or an assistant", run: () => ifDrawn(drawn(), (one) => void copy(chartText(panel, one.lines, settings.x, location.href))) },
     { label: "open alone, to embed", icon: "link", run: () => void open(embedLink(panel, runs), "_blank", "noopener") },
   ];
 }
 
 type Drawn = ReturnType<Chart["drawn"]>;
+
+async function copy(text: string): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast({ text: "Copied" });
+  } catch (error) {
+    toastError(error);
+  }
+}
 
 function ifDrawn(drawn: Drawn, then: (drawn: NonNullable<Drawn>) => void): void {
   if (drawn) then(drawn);

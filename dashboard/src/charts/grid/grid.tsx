@@ -117,7 +117,7 @@ function SectionOf({ section: { name, panels }, sections, isFirst, card }: Secti
     <section class="chart-section" aria-label={title}>
       <h2>
         <button type="button" class="button bare" aria-expanded={!isFolded} onClick={() => (address.FOLDED.value = toggled(address.FOLDED.value, name))}>
-          <Icon name={isFolded ? "right" : "down"} />
+          <Icon name={isFolded ? "shut" : "open"} />
           {title} <span class="quiet">{grouped(panels.length)}</span>
         </button>
       </h2>

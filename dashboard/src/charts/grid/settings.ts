@@ -56,6 +56,10 @@ export function windowOf({ x, zoomX }: Pick<ChartSettings, "x" | "zoomX">): Wind
   if (x === "step") return { axis: "step", from: Math.floor(from), to: Math.ceil(to) };
   if (x === "time" || x === "relative") return { axis: x, from: Math.floor(from * 1e6), to: Math.ceil(to * 1e6) };
   return null;
+
+/** Settings of a panel of groups: runs of a group meet at steps, so no other x axis has a place for them. */
+export function overSteps(settings: ChartSettings): ChartSettings {
+  return settings.x === "step" ? settings : { ...settings, x: "step", zoomX: null };
 }
 
 const AXES = ["step", "time", "relative", "process"];
