@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ import pytest_asyncio
 from playwright.async_api import Page, Request, async_playwright, expect
 
 from consumers.live.dashboard.pages import STATIC
+from schemas.wire import Envelope, RegistryEnvelope
 from tests.support import services
 from tests.support.live_server import Live, folding, serving, settings_for
 
@@ -47,6 +48,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE) and pytest_asyncio.is_async_test(item):
             item.add_marker(loop, append=False)
+
+
+class Shared(Live):
+    """A server whose log is folded all the time."""
+
+    async def publish(self, envelopes: Iterable[Envelope | RegistryEnvelope]) -> None:
+        """Write envelopes to the log, and return once the store has them."""
+        await self.publish_unfolded(envelopes)
+        await self.json("/v1/runs", min_offsets="end", timeout_s=60, limit=1)
 
 
 @dataclass
@@ -98,7 +108,7 @@ async def stack(kafka: str, shared_database: str, tmp_path_factory: pytest.TempP
     settings = settings_for(kafka, topic, shared_database, home)
     settings = settings.model_copy(update={"artifacts": f"file://{home}/artifacts"})
     async with serving(settings) as running, folding(settings):
-        yield running
+        yield Shared(running.server, running.settings, running.http)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -58,7 +58,7 @@ async def show(page: Page, view: str) -> None:
 
 async def test_what_differs_between_runs_is_a_table_with_a_verdict(stack: Live, visitor: Browser) -> None:
     page, folder = visitor.page, Path(urlsplit(stack.settings.artifacts).path)
-    await stack.publish_unfolded(sweep("verdict", folder, began=NOW - 200 * SECOND))
+    await stack.publish(sweep("verdict", folder, began=NOW - 200 * SECOND))
     runs = ",".join(f"verdict-{number}" for number in (1, 0, 2))
     await page.goto(f"{stack.url}/compare?runs={runs}&base=verdict-1")
 
@@ -70,7 +70,7 @@ async def test_what_differs_between_runs_is_a_table_with_a_verdict(stack: Live, 
     await expect(row("attempt")).to_contain_text("2")
     await expect(row("optimizer")).to_have_count(0)
     await expect(row("created")).to_contain_text(re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"))
-    loss = row("val/loss")
+    loss = row("val/loss.last")
     await expect(loss.locator(".delta.better")).to_have_count(1)  # goal: min; the run with the highest rate is lower
     await expect(loss.locator(".delta.worse")).to_have_count(1)
     await page.get_by_label("changed rows only").uncheck()
@@ -79,7 +79,7 @@ async def test_what_differs_between_runs_is_a_table_with_a_verdict(stack: Live, 
 
 
 async def test_runs_are_drawn_over_each_other_as_points_and_over_axes(stack: Live, visitor: Browser) -> None:
-    await stack.publish_unfolded(rates("drawn"))
+    await stack.publish(rates("drawn"))
     page = visitor.page
     await page.goto(f"{stack.url}/compare?runs=drawn-a,drawn-b,drawn-c")
     await show(page, "First divergence")
@@ -109,7 +109,7 @@ async def test_runs_are_drawn_over_each_other_as_points_and_over_axes(stack: Liv
 
 async def test_images_stand_side_by_side_at_a_step(stack: Live, visitor: Browser) -> None:
     page, folder = visitor.page, Path(urlsplit(stack.settings.artifacts).path)
-    await stack.publish_unfolded(sweep("image", folder, began=NOW - 200 * SECOND))
+    await stack.publish(sweep("image", folder, began=NOW - 200 * SECOND))
     await page.goto(f"{stack.url}/compare?runs=image-0,image-1&show=images")
     images = page.locator(".image-place img")
     await expect(images).to_have_count(2)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Cell, plotAxis, readColumn, writeColumn } from "./columns";
+import { type Cell, columnTitles, plotAxis, readColumn, writeColumn } from "./columns";
 
 describe("columns of plots", () => {
   it("are read as they are written", () => {
@@ -10,9 +10,10 @@ describe("columns of plots", () => {
   });
 
   it("are numbers, numbers over decades, or categories", () => {
-    expect(plotAxis(["metric", "loss"], [1, "NaN", null])).toMatchObject({ categories: null, isLog: false, places: [1, null, null] });
-    expect(plotAxis(["param", "lr"], [1e-4, 1e-1]).isLog).toBe(true);
-    expect(plotAxis(["param", "net"], ["b", null, "a", true])).toMatchObject({ categories: ["a", "b", "true"], places: [1, null, 0, 2] });
-    expect(plotAxis(["param", "net"], [[64, 32], [64]] as Cell[]).categories).toEqual(["[64,32]", "[64]"]);
+    expect(plotAxis("loss", [1, "NaN", null])).toMatchObject({ categories: null, isLog: false, places: [1, null, null] });
+    expect(columnTitles([["param", "lr"], ["metric", "lr"], ["metric", "loss", "min"]])).toEqual(["lr (param)", "lr (metric)", "loss (min)"]);
+    expect(plotAxis("lr", [1e-4, 1e-1]).isLog).toBe(true);
+    expect(plotAxis("net", ["b", null, "a", true])).toMatchObject({ categories: ["a", "b", "true"], places: [1, null, 0, 2] });
+    expect(plotAxis("net", [[64, 32], [64]] as Cell[]).categories).toEqual(["[64,32]", "[64]"]);
   });
 });

@@ -27,6 +27,12 @@ export function columnTitle([, name, which]: ColumnKey): string {
   return which && which !== "last" ? `${name} (${which})` : name;
 }
 
+/** Columns as headings of one plot: those that would read the same say what they are of. */
+export function columnTitles(keys: readonly ColumnKey[]): string[] {
+  const titles = keys.map(columnTitle);
+  return titles.map((title, at) => (titles.indexOf(title) === titles.lastIndexOf(title) ? title : `${title} (${keys[at]![0]})`));
+}
+
 export type Cell = Numeric | string | boolean | object | null;
 
 /** A plot's axis of a column: numbers on a scale, anything else as categories in their order. */
@@ -41,8 +47,7 @@ export interface PlotAxis {
 const LOG_SPREAD = 100; // positive numbers that span more are shown on a logarithmic axis
 
 /** Return the axis of a column's values. */
-export function plotAxis(key: ColumnKey, values: readonly Cell[]): PlotAxis {
-  const title = columnTitle(key);
+export function plotAxis(title: string, values: readonly Cell[]): PlotAxis {
   const known = values.filter((value) => value !== null && value !== undefined);
   if (known.every((value) => typeof value === "number" || isOdd(value))) {
     const places = values.map((value) => (typeof value === "number" ? value : null));

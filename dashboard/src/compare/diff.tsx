@@ -22,7 +22,7 @@ export function Diff({ runs }: { runs: readonly RunRow[] }) {
   const base = Math.max(0, ids.indexOf(BASELINE.value));
   const hasBaseline = ids.includes(BASELINE.value);
   const sections = value.value?.sections.filter((section) => section.rows.length) ?? [];
-  const goals = useGoals(hasBaseline ? BASELINE.value : "", sections.find((one) => one.name === "metrics")?.rows.map((row) => row.key) ?? []);
+  const goals = useGoals(hasBaseline ? BASELINE.value : "", sections.find((one) => one.name === "metrics")?.rows.map((row) => seriesOf(row.key)) ?? []);
   if (ids.length < 2) return <p class="chart-empty">Choose at least two runs.</p>;
   return (
     <>
@@ -58,7 +58,7 @@ export function Diff({ runs }: { runs: readonly RunRow[] }) {
                     {row.values.map((value, at) => (
                       <td key={at} class={at !== base && row.differs && !isEqual(value, row.values[base]) ? "other" : ""}>
                         {section.name === "facts" ? factText(row.key, value) : cellText(value)}
-                        {hasBaseline && at !== base && !TIMES.has(row.key) && <Delta value={value} base={row.values[base]} goal={section.name === "metrics" ? goals.get(row.key) : ""} />}
+                        {hasBaseline && at !== base && !TIMES.has(row.key) && <Delta value={value} base={row.values[base]} goal={section.name === "metrics" && !row.key.endsWith(".count") ? goals.get(seriesOf(row.key)) : ""} />}
                       </td>
                     ))}
                   </tr>
@@ -74,6 +74,11 @@ export function Diff({ runs }: { runs: readonly RunRow[] }) {
 
 function isEqual(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** The series of a row of metrics, such as "val/loss.min". */
+function seriesOf(key: string): string {
+  return key.slice(0, key.lastIndexOf("."));
 }
 
 const TIMES = new Set(["began", "created", "started", "ended", "updated"]);

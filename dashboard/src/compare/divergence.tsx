@@ -69,7 +69,7 @@ export function Divergence({ runs }: { runs: readonly RunRow[] }) {
         </p>
       )}
       {answer && answer.series.length > 0 && (
-        <div class="card">
+        <div class="card divergence-table">
           <table class="plain-table">
           <thead><tr><th>series</th><th class="num">first difference at step</th><th class="num">a</th><th class="num">b</th><th class="num">points compared</th><th class="num">only a</th><th class="num">only b</th></tr></thead>
           <tbody>

@@ -10,7 +10,7 @@ import { isDark } from "../state/theme";
 import { COLOURS } from "../workspace/address";
 import { ACROSS, AXES, UP } from "./address";
 import { useAnswer } from "./answer";
-import { columnTitle, plotAxis, readColumn, writeColumn, type Cell, type ColumnKey } from "./columns";
+import { columnTitle, columnTitles, plotAxis, readColumn, writeColumn, type Cell, type ColumnKey } from "./columns";
 import { Plot } from "./plot";
 import { parallelOption, scatterOption } from "./plots";
 
@@ -60,7 +60,7 @@ function useRuns(question: PlotQuestion, keys: readonly ColumnKey[]) {
     name: String(answer!.columns[0]![at] || id),
     colour: colourOf(id, theme, COLOURS.value[id]),
   }));
-  const axes = keys.map((key, at) => plotAxis(key, answer?.columns[at + 1] ?? []));
+  const axes = columnTitles(keys).map((title, at) => plotAxis(title, answer?.columns[at + 1] ?? []));
   return { runs, axes, total: answer?.total ?? runs.length, problem: problem.value, isReady: answer !== null };
 }
 
