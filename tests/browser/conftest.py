@@ -120,7 +120,7 @@ async def visitor(stack: Live, chromium: driver.Browser) -> AsyncIterator[Browse
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIterator[Live]:
-    """A server of one test: what it publishes is folded before the test goes on."""
+    """A server of one test: what it publishes is folded before the test continues."""
     async with serving(settings_for(kafka, topic, database, tmp_path)) as running:
         yield running
 

@@ -98,7 +98,7 @@ def sweep(experiment: str, folder: Path, *, began: int, count: int = 40) -> list
     """
     Return a sweep of eight runs `EXPERIMENT-0`... with parameters, tags, images, NaN, a failure and a second attempt.
 
-    The last run still goes on; the one before it failed; the third was resumed at step 20 and repeats ten steps.
+    The last run still runs; the one before it failed; the third was resumed at step 20 and repeats ten steps.
     """
     found: list[Envelope] = []
     for number in range(8):

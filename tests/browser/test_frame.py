@@ -138,7 +138,7 @@ async def test_a_person_logs_in_with_a_token_writes_and_logs_out(
 
 
 async def test_the_frame_is_used_with_the_keyboard_alone(stack: Live, visitor: Browser) -> None:
-    await stack.publish_unfolded([Author("found", time=NOW).start(name="needle in the hay")])
+    await stack.publish_unfolded([Author("found", time=NOW).start(name="needle in the hay", experiment_id="frame")])
     page = visitor.page
     await page.goto(f"{stack.url}/system")
     await page.keyboard.press("?")
@@ -164,7 +164,8 @@ async def test_the_frame_is_used_with_the_keyboard_alone(stack: Live, visitor: B
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")  # a habit: the browser keeps it
     assert before == "light"
 
-    await page.goto(f"{stack.url}/experiments/login")
+    await page.goto(f"{stack.url}/experiments/frame")
+    await expect(page.get_by_role("link", name="needle in the hay")).to_be_visible()
     for _ in range(40):  # with Tab alone to the first row's head, and its menu opened
         await page.keyboard.press("Tab")
         if await page.evaluate("document.activeElement?.dataset.head === 'fact:name'"):

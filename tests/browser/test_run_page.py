@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Locator, expect
 
 from schemas import events as ev
@@ -24,7 +25,7 @@ MILLION, SPIKE_AT, SPIKE = 1_000_000, 654_321, 99.0
 GPU = "system/gpu/2/utilization_percent"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIterator[Live]:
     store = (tmp_path / "store").as_uri()
     settings = settings_for(kafka, topic, database, tmp_path).model_copy(update={"artifacts": store})
