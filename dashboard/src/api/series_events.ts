@@ -33,5 +33,5 @@ function eventOf(row: Row): StreamEvent {
   const { run_id, partition, offset, attempt, step_name } = row;
   const series = { series: row.series, name: row.name, labels: row.labels, count: row.count, points, left_out: row.left_out ?? 0 };
   const first = row.first_offset === undefined ? {} : { first_offset: row.first_offset };
-  return { run_id, kind: "metrics", partition, offset, attempt, step_name, producer: "", seq: 0, time: 0, series: [series], ...first };
+  return { run_id, kind: "metrics", partition, offset, attempt, step_name, producer: "", seq: 0, time: times.at(-1) ?? 0, series: [series], ...first };
 }
