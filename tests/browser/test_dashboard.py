@@ -247,6 +247,7 @@ async def test_runs_are_walked_selected_and_opened_with_the_keyboard(stack: Live
     await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Select while moving")
     await page.keyboard.press("Escape")
     await page.keyboard.press("Control+k")
+    await expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
     await page.keyboard.type("key4")
     await expect(page.get_by_role("option").first).to_contain_text("run 4")
     await page.keyboard.press("Enter")
