@@ -25,9 +25,10 @@ pytestmark = pytest.mark.browser
 NOW = time.time_ns() // 1_000
 LAB = "where=experiment = 'looks'"
 RUNS = "runs=looks-0,looks-1,looks-2,looks-5"
+COLUMNS = "cols=fact:name,fact:state,fact:created,metric:val/loss,metric:val/accuracy,spark:train/loss,param:lr"
 # Address, and a selector of what is there once the page is.
 PAGES = {
-    "runs": (f"/?{LAB}&base=looks-0&group=param:optimizer", ".delta"),
+    "runs": (f"/?{LAB}&base=looks-0&group=param:optimizer&{COLUMNS}", ".delta"),
     "workspace": (f"/workspace?{LAB}&smooth=ema:0.6", "[data-lines='8']"),
     "groups": (f"/workspace?{LAB}&group=param.optimizer", ".chart-legend li"),
     "differs": (f"/compare?{RUNS}&base=looks-0", ".delta"),
