@@ -49,13 +49,14 @@ export function effective(settings: ChartSettings, override: Override | undefine
   return made.x === settings.x ? made : { ...made, zoomX: null };
 }
 
-/** What the store reads for the zoom of the page; axes that the server does not know are cut from what is held. */
+/** The range of a zoom on an axis that the API knows; null on others, and without a zoom. */
 export function windowOf({ x, zoomX }: Pick<ChartSettings, "x" | "zoomX">): Window {
   if (!zoomX) return null;
   const [from, to] = zoomX;
   if (x === "step") return { axis: "step", from: Math.floor(from), to: Math.ceil(to) };
   if (x === "time" || x === "relative") return { axis: x, from: Math.floor(from * 1e6), to: Math.ceil(to * 1e6) };
   return null;
+}
 
 /** Settings of a panel of groups: runs of a group meet at steps, so no other x axis has a place for them. */
 export function overSteps(settings: ChartSettings): ChartSettings {

@@ -6,17 +6,17 @@ import type { Points } from "../maths/points";
 import type { SeriesStore, Window } from "../data/store";
 import * as address from "./address";
 import type { ShownRun } from "./lines";
-import type { ChartSettings } from "./settings";
+import { windowOf, type ChartSettings } from "./settings";
 
 /**
  * Return the range that holds a zoom. The API knows steps, times and times since the start: a zoom by process time or by
  * a metric becomes the smallest of those that holds it in every run. null: everything, also while `other` has not come.
  */
-export function windowOf({ x, zoomX }: ChartSettings, runs: readonly ShownRun[], other: (run: string) => Points | undefined): Window {
+export function rangeOf({ x, zoomX }: ChartSettings, runs: readonly ShownRun[], other: (run: string) => Points | undefined): Window {
   if (!zoomX) return null;
+  const known = windowOf({ x, zoomX });
+  if (known) return known;
   const [from, to] = zoomX;
-  if (x === "step") return { axis: "step", from: Math.floor(from), to: Math.ceil(to) };
-  if (x === "time" || x === "relative") return { axis: x, from: Math.floor(from * 1e6), to: Math.ceil(to * 1e6) };
   if (x === "process") {
     if (!runs.length) return null;
     const low = Math.min(...runs.map((run) => sinceBegin(run, from)));
@@ -40,7 +40,7 @@ export function useWindow(store: SeriesStore, runs: readonly ShownRun[]): Window
   const count = () => (metric === null ? 0 : runs.filter((run) => store.heldWhole(run.id, metric)).length);
   useEffect(() => (metric === null ? undefined : store.want(metric, () => (come.value = count()))), [store, metric, runs.length]);
   void come.value;
-  const window = windowOf(settings, runs, (run) => (metric === null ? undefined : store.heldWhole(run, metric)?.points));
+  const window = rangeOf(settings, runs, (run) => (metric === null ? undefined : store.heldWhole(run, metric)?.points));
   useEffect(() => store.setWindow(window, settings.superseded), [store, JSON.stringify(window), settings.superseded]);
   return window;
 }
