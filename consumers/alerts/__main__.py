@@ -31,6 +31,8 @@ def main() -> None:
         settings = Settings.load()
         configure("alerts", settings.log_format)
         asyncio.run(_until_stopped(settings))
+        logging.shutdown()
+        os._exit(0)  # a normal exit waits for the threads that call targets, and a target may be slow
     except TrackingError as error:
         log_fatal("alerts", error)
         sys.exit(EXIT_REFUSED if isinstance(error, BadSettings | Refused) else EXIT_UNEXPECTED)
@@ -47,7 +49,7 @@ async def _until_stopped(settings: Settings) -> None:
     done, _ = await asyncio.wait({working}, timeout=DRAIN_S)
     stop.cancel()
     if not done:
-        os._exit(0)  # a normal exit waits for the threads that call targets
+        os._exit(0)
     with suppress(asyncio.CancelledError):
         working.result()
 

@@ -12,9 +12,10 @@ error nothing in memory counts: the caller begins again with what is stored.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from consumers.alerts.evaluator.evaluator import Evaluator
 from consumers.alerts.evaluator.facts import Facts, Progress
@@ -38,6 +39,10 @@ MAX_RUNS = 20_000  # in memory; beyond this number all are loaded again
 PAGE = 500  # runs loaded at once at the start
 
 
+T = TypeVar("T")
+log = logging.getLogger("consumers.alerts")
+
+
 class Parts(NamedTuple):
     """What the consumer works with."""
 
@@ -47,7 +52,7 @@ class Parts(NamedTuple):
     partitions: RunPartitions
     book: RuleBook
     watch: AlertsWatch
-    default_targets: Sequence[str]
+    default_targets: Callable[[], Sequence[str]]
     committed: Callable[[], object]  # called after a transaction that stored messages
 
 
@@ -156,7 +161,7 @@ class AlertsConsumer:
         await self._commit()  # before what the former rules fired is resolved
         is_timed_alike = self._evaluator.use(index)
         versions = {rule.id: rule.version for rule in index.rules.values()}
-        await self._parts.states.resolve_other_rules(versions, time.time_ns() // 1_000, self._parts.default_targets)
+        await self._parts.states.resolve_other_rules(versions, time.time_ns() // 1_000, self._parts.default_targets())
         self._parts.watch.alerts.set_rules(len(versions))
         if not is_timed_alike:
             await self._resume()
@@ -183,12 +188,8 @@ class AlertsConsumer:
         if not wanted:
             return
         runs, series = await self._parts.states.load(wanted)
-        of_run: dict[str, dict[str, SeriesState]] = {}
-        for row in series:
-            of_run.setdefault(row.run_id, {})[row.series] = SeriesState.from_json(row.state or {})
-        for one in runs:
-            facts, progress = Facts.from_json(one.facts or {}), Progress.from_json(one.progress)
-            self._evaluator.add(RunState(one.run_id, one.partition, facts, progress, of_run.get(one.run_id, {})))
+        for found in loaded(runs, series):
+            self._evaluator.add(found)
         for run_id in wanted - {one.run_id for one in runs}:
             self._new.add(run_id)
             self._evaluator.add(RunState(run_id, met[run_id]))
@@ -199,7 +200,7 @@ class AlertsConsumer:
             return
         moves, changes = self._moves, self._evaluator.take_changes()
         rows = await asyncio.to_thread(lambda: (self._run_rows(changes), self._series_rows(changes)))
-        await self._parts.states.commit(Batch(moves, *rows, told(changes), self._parts.default_targets))
+        await self._parts.states.commit(Batch(moves, *rows, told(changes), self._parts.default_targets()))
         self._moves, self._moved = {}, 0
         self._new -= changes.facts | changes.progress
         self._parts.watch.told([one.rule.rule.severity if one.fired else None for one in changes.transitions])
@@ -220,6 +221,30 @@ class AlertsConsumer:
             SeriesRow(run_id, written, runs[run_id].series[written].to_json())
             for run_id, written in sorted(changes.series)
         ]
+
+
+def loaded(runs: Sequence[RunRow], series: Sequence[SeriesRow]) -> list[RunState]:
+    """Return the states that rows hold. What cannot be read begins again, and is logged."""
+    of_run: dict[str, dict[str, SeriesState]] = {}
+    for row in series:
+        state = _read(SeriesState.from_json, row.state or {}, f"series {row.series!r:.100} of run {row.run_id!r:.100}")
+        if state is not None:
+            of_run.setdefault(row.run_id, {})[row.series] = state
+    found = []
+    for one in runs:
+        facts = _read(Facts.from_json, one.facts or {}, f"facts of run {one.run_id!r:.100}")
+        progress = _read(Progress.from_json, one.progress, f"progress of run {one.run_id!r:.100}")
+        kept = of_run.get(one.run_id, {})
+        found.append(RunState(one.run_id, one.partition, facts or Facts(), progress or Progress(), kept))
+    return found
+
+
+def _read(read: Callable[[Mapping[str, Any]], T], stored: Mapping[str, Any], what: str) -> T | None:
+    try:
+        return read(stored)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        log.warning("%s: the state of alerts cannot be read (%r): it begins again", what, error)
+        return None
 
 
 def told(changes: Changes) -> list[FiringRow | Resolution]:

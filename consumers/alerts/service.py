@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from consumers.alerts.consumer import AlertsConsumer, Parts
 from consumers.alerts.rulebook import RuleBook
-from consumers.alerts.sending.dispatch import Dispatch
-from consumers.alerts.sending.targets import Targets, read_targets
+from consumers.alerts.sending.dispatch import Dispatch, Keep
+from consumers.alerts.sending.targets import TargetsFile
 from consumers.log.reader import LogReader, check_length
 from consumers.log.retry import until_available
 from consumers.log.security import security_arguments
@@ -37,7 +37,7 @@ class Connected(NamedTuple):
     """Everything that the process needs."""
 
     settings: Settings
-    targets: Targets
+    targets: TargetsFile
     database: Database
     bounds: LogBounds
     watch: AlertsWatch
@@ -49,7 +49,7 @@ async def connected(
 ) -> AsyncIterator[Connected]:
     """Yield the services; wait for those that are away, reporting each outage once. Raises BadSettings."""
     dsn, kafka = settings.need("postgres"), settings.need("kafka")
-    targets = read_targets(settings.alert_targets)
+    targets = TargetsFile(settings.alert_targets)
     database = await until_available(lambda: open_database(dsn, size=POOL_SIZE), on_outage)
     bounds = LogBounds(kafka, settings.topic, security_arguments(settings))
     try:
@@ -93,15 +93,16 @@ async def _evaluate_and_send(
     run: tuple[asyncio.Event, Callable[[], None], Callable[[], bool]],
 ) -> None:
     settings, watch = services.settings, services.watch
-    default = list(services.targets.default)
-    dispatch = Dispatch(Outbox(services.database), services.targets.targets, settings.api, watch.alerts)
+    keep = Keep(settings.api, settings.alert_days)
+    dispatch = Dispatch(Outbox(services.database), services.targets, keep, watch.alerts)
     reader = LogReader(settings.need("kafka"), settings.topic, security_arguments(settings))
     tasks: list[asyncio.Task[None]] = []
     try:
         positions = await _assign(services, reader)
         parts = Parts(
             reader, services.bounds, states, RunPartitions(services.database, settings.topic),
-            RuleBook(services.database, settings.topic), watch, default, dispatch.wake,
+            RuleBook(services.database, settings.topic), watch, lambda: services.targets.now.default,
+            dispatch.wake,
         )  # fmt: skip
         consumer = AlertsConsumer(parts, positions)
         lag = watch.lag.run(services.bounds.ask, consumer.positions)

@@ -2,7 +2,8 @@
 Rules of alerts: what they watch, and the condition under which they fire.
 
 - `conditions`: the kinds of conditions. `rule`: a rule, which is the body of an entry of the collection `alert_rules`,
-  and a file of them. `alarm`: the short form that training code gives a metric, `> 10 or nan`.
+  and a file of them. `rule_text`: one as YAML, with the places of its fields. `alarm`: the short form that training
+  code gives a metric, `> 10 or nan`.
 """
 
 from schemas.alerts.alarm import parse_alarm

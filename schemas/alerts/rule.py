@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from schemas.alerts.conditions import KINDS, Condition, NoNews, Part
 from schemas.bounds import MAX_NAME, MAX_RUN_ID
 from schemas.errors import BadSettings
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MAX_WHERE = 10_000  # characters
 MAX_REGEX = 200  # characters
@@ -135,12 +138,30 @@ def read_rules(document: Any, source: str) -> list[RuleEntry]:
     return list(found.values())
 
 
+class Fault(NamedTuple):
+    """What is wrong with a field of a rule."""
+
+    field: str  # its name, as in when.value; "": the rule
+    message: str  # what is wrong, and what to write
+    path: tuple[str | int, ...]
+    is_unknown: bool  # there is no such field
+
+
 def explained(error: ValidationError, about: str) -> str:
     """Return one line: where the first fault is, what it is, and what to write."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in KINDS)
-    message = first["msg"].removeprefix("Value error, ")
-    match first["type"]:
+    first = faults(error)[0]
+    return f"{about}: {first.field}: {first.message}" if first.field else f"{about}: {first.message}"
+
+
+def faults(error: ValidationError) -> list[Fault]:
+    """Return everything that is wrong with a rule."""
+    return [_fault(one) for one in error.errors(include_url=False)]
+
+
+def _fault(found: ErrorDetails) -> Fault:
+    path = tuple(part for part in found["loc"] if part not in KINDS)
+    message = found["msg"].removeprefix("Value error, ")
+    match found["type"]:
         case "extra_forbidden":
             message = "is not known: remove it, or correct its name (docs/alerts.md)"
         case "union_tag_invalid" | "union_tag_not_found":
@@ -150,5 +171,5 @@ def explained(error: ValidationError, about: str) -> str:
         case "value_error":
             pass
         case _:
-            message = f"{message[0].lower()}{message[1:]}, not {first['input']!r:.60}"
-    return f"{about}: {where}: {message}" if where else f"{about}: {message}"
+            message = f"{message[0].lower()}{message[1:]}, not {found['input']!r:.60}"
+    return Fault(".".join(map(str, path)), message, path, found["type"] == "extra_forbidden")

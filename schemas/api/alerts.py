@@ -4,9 +4,11 @@ Alerts: which rules fired, for which run and series, and since when.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from schemas.bounds import MAX_RUN_ID
 
 
 class AlertDocument(BaseModel):
@@ -36,3 +38,68 @@ class AlertsPage(BaseModel):
     alerts: list[AlertDocument]
     next_page_token: str | None = Field(default=None, description="pass it as page_token; null: this is the last page")
     as_of: str = Field(description="partition:offset[,...]: the alerts process has evaluated everything below")
+
+
+class RuleCheckQuestion(BaseModel):
+    """A rule that is being written: as YAML, or as its fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    yaml: str | None = Field(default=None, description="text of one rule, at most 16,384 characters")
+    rule: dict[str, Any] | None = Field(default=None, description="id, name, description, enabled, and the body")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> RuleCheckQuestion:
+        if (self.yaml is None) == (self.rule is None):
+            raise ValueError("write either yaml or rule")
+        return self
+
+
+class RuleProblem(BaseModel):
+    """What is wrong with a rule."""
+
+    field: str = Field(description="as in when.value; empty: the text as a whole")
+    message: str
+    line: int = Field(default=0, description="of the YAML, from 1; 0: not known")
+    column: int = Field(default=0, description="of the YAML, from 1")
+    position: int | None = Field(default=None, description="in the text of `where`, characters from 0")
+    end: int | None = None
+
+
+class RuleCheck(BaseModel):
+    """Whether a rule can be evaluated, and both of its forms."""
+
+    ok: bool
+    rule: dict[str, Any] | None = Field(default=None, description="its fields; null: they cannot be read")
+    yaml: str | None = Field(default=None, description="its text, without what it says by default")
+    problems: list[RuleProblem] = []
+
+
+RuleId = Annotated[str, Field(min_length=1, max_length=2 * MAX_RUN_ID)]
+
+
+class MuteQuestion(BaseModel):
+    """Whether firings of a rule are sent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule_id: RuleId
+    run_id: Annotated[str, Field(max_length=2 * MAX_RUN_ID, description="empty: of every run")] = ""
+    muted: bool = True
+    seconds: Annotated[float, Field(gt=0, le=31_536_000)] | None = Field(
+        default=None, description="how long it is muted; null: until it is muted no more"
+    )
+
+
+class MuteDocument(BaseModel):
+    """A rule whose firings are stored and not sent."""
+
+    rule_id: str
+    run_id: str = Field(description="empty: of every run")
+    until: int | None = Field(description="µs since 1970-01-01 UTC; null: without end")
+
+
+class MutesAnswer(BaseModel):
+    """The mutes that are in force."""
+
+    mutes: list[MuteDocument]

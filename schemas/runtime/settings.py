@@ -174,6 +174,9 @@ class Settings(BaseSettings):
         default=None, description="YAML or TOML file that defines names of trackers: {type, config}"
     )
     alert_targets: Path | None = Field(default=None, description="YAML file of where alerts are sent; none: the log")
+    alert_days: float = Field(
+        default=90.0, ge=0, le=36_500, description="alerts that are resolved are deleted after so many days; 0: never"
+    )
     tracker_call_s: float = Field(
         default=120.0, gt=0, le=86_400, description="a call to a tracker that takes longer counts as hanging"
     )

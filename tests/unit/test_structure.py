@@ -72,7 +72,7 @@ VENDORS = {
     "google_crc32c": {"consumers/trackers/tensorboard/writer.py"},
     "yaml": {
         "consumers/delivery/plugins/config.py",
-        "consumers/alerts/yaml_file.py",
+        "schemas/alerts/rule_text.py",
         "gateway/client/artifacts/values/documents.py",
     },
     "PIL": {"gateway/client/artifacts/values/images.py"},

@@ -64,7 +64,7 @@ class Evaluator:
         )
         self._index = index
         for run in self.runs.values():
-            run.rules = None
+            run.rules, run.is_new_to_rules = None, True
         return before == now
 
     def add(self, run: RunState) -> None:
@@ -97,6 +97,8 @@ class Evaluator:
             return
         self._changes.progress.add(run.run_id)
         had_missing = run.progress.missing_ms
+        if run.is_new_to_rules:
+            self._forget_other_rules(run, identity.time)
         if isinstance(event, ev.ProducerClosed):
             run.progress.close(identity.producer, event, record.time_ms)
         run.progress.count_missing(record.time_ms)
@@ -108,6 +110,8 @@ class Evaluator:
                 run.progress.ended_ms = record.time_ms
         if changed:
             self._facts_changed(run, known, identity.time if event is None else event.time)
+        if isinstance(event, ev.Deleted | ev.Renamed) and event.what == "series":
+            self._edit_series(run, event)
         new_series = False
         if isinstance(event, ev.Metrics | ev.SystemMetrics):
             for series in event.series:
@@ -202,7 +206,7 @@ class Evaluator:
         known = run.series.get(written)
         if not rules and known is None:
             return False
-        series = known or run.series.setdefault(written, SeriesState(event.attempt))
+        series = known or run.series.setdefault(written, SeriesState(event.attempt, new.name))
         if event.attempt < series.attempt:
             return False  # superseded
         if event.attempt > series.attempt:
@@ -245,17 +249,44 @@ class Evaluator:
         if state != before:
             self._changes.series.add((run.run_id, written))
 
+    def _forget_other_rules(self, run: RunState, time: int) -> None:
+        """
+        Resolve what rules fired that are no longer about a run, because an experiment has another name.
+
+        Rules that were changed or deleted are resolved in the store.
+        """
+        run.is_new_to_rules = False
+        of_run = {rule.id for rule in self._rules(run).of_run}
+        for rule_id in run.progress.rules.keys() - of_run:
+            self._drop(run, "", run.progress.rules, rule_id, self._index.rules.get(rule_id), time)
+        for written, series in run.series.items():
+            for rule_id in series.rules.keys() - {rule.id for rule in self._rules_of(run, written)}:
+                self._drop(run, written, series.rules, rule_id, self._index.rules.get(rule_id), time)
+
+    def _edit_series(self, run: RunState, event: ev.Deleted | ev.Renamed) -> None:
+        """Begin a series again that was deleted or renamed: what comes later under its name is new."""
+        name = event.name if isinstance(event, ev.Deleted) else event.old
+        why = "the series was deleted" if isinstance(event, ev.Deleted) else f"the series was renamed to {event.new}"
+        for written, series in run.series.items():
+            if series.name == name:
+                series.news_ms = 0
+                self._empty(run, written, series, event.time, why)
+
+    def _empty(self, run: RunState, written: str, series: SeriesState, time: int, why: str) -> None:
+        """Resolve what fires for a series, and forget its points."""
+        for rule in self._rules_of(run, written):
+            state = series.rules.get(rule.id)
+            if state is not None and state["v"] == rule.version:
+                self._tell(rule, run, written, state, False, At(time), why)
+                series.rules[rule.id] = _emptied(state)
+        self._changes.series.add((run.run_id, written))
+
     def _begin_attempt(
         self, run: RunState, written: str, series: SeriesState, event: ev.Metrics | ev.SystemMetrics
     ) -> None:
         """Begin a series again: what earlier attempts recorded no longer counts."""
-        for rule in self._rules_of(run, written):
-            state = series.rules.get(rule.id)
-            if state is not None and state["v"] == rule.version:
-                self._tell(rule, run, written, state, False, At(event.time), f"attempt {event.attempt} began")
-                series.rules[rule.id] = _emptied(state)
+        self._empty(run, written, series, event.time, f"attempt {event.attempt} began")
         series.attempt = event.attempt
-        self._changes.series.add((run.run_id, written))
 
     def _judge_run(self, run: RunState, time_ms: int, time: int) -> None:
         """Judge the rules about a run after one of its records."""

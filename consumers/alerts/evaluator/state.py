@@ -25,6 +25,7 @@ class SeriesState:
     """What is kept of one series."""
 
     attempt: int = 1
+    name: str = ""  # without its named step and labels, by which people delete and rename it
     news_ms: int = 0  # when the log got its last points; kept only if a rule asks for it
     rules: dict[str, RuleState] = field(default_factory=dict)
 
@@ -33,12 +34,12 @@ class SeriesState:
         rules = {rule_id: state for rule_id, state in self.rules.items() if len(state) > 1}
         if not rules and self.attempt == 1 and not self.news_ms:
             return None
-        return {"attempt": self.attempt, "news_ms": self.news_ms, "rules": rules}
+        return {"attempt": self.attempt, "name": self.name, "news_ms": self.news_ms, "rules": rules}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> SeriesState:
         """Return what `to_json` made."""
-        return cls(stored["attempt"], stored["news_ms"], dict(stored["rules"]))
+        return cls(stored["attempt"], stored["name"], stored["news_ms"], dict(stored["rules"]))
 
 
 class RunRules(NamedTuple):
@@ -64,6 +65,7 @@ class RunState:
     progress: Progress = field(default_factory=Progress)
     series: dict[str, SeriesState] = field(default_factory=dict)  # by written name
     rules: RunRules | None = None  # not stored
+    is_new_to_rules: bool = True  # it was loaded, or the rules have changed, since its last record; not stored
     timer: int | None = None  # earliest deadline that the clock of its partition knows, ms; not stored
 
     @property

@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import NamedTuple
 
 from consumers.alerts.sending.senders import NotTaken, Send, sender
-from consumers.alerts.sending.targets import Target
+from consumers.alerts.sending.targets import TargetsFile
 from consumers.store.alerts.outbox import Message, Outbox
 from consumers.telemetry.metrics import AlertMetrics
 from schemas.errors import StoreUnavailable
@@ -27,16 +27,24 @@ POLL_S = 1.0  # after which a target is looked at also without a new message
 FIRST_S, PAUSE_S, LONGEST_S = 1.0, 30.0, 300.0
 GIVE_UP_S = 86_400.0
 TIDY_S, SHORTEN_S = 10.0, 3_600.0
+WATCH_S = 2.0  # between two looks at the targets file
 
 log = logging.getLogger("consumers.alerts")
+
+
+class Keep(NamedTuple):
+    """Settings of sending."""
+
+    api: str  # address of the dashboard, for links
+    days: float  # after which alerts that are resolved are deleted; 0: never
 
 
 class Dispatch:
     """Sends what the outbox holds, until it is cancelled."""
 
-    def __init__(self, outbox: Outbox, targets: Mapping[str, Target], api: str, metrics: AlertMetrics) -> None:
-        self._outbox, self._targets, self._api, self._metrics = outbox, targets, api, metrics
-        self._wake = {name: asyncio.Event() for name in targets}
+    def __init__(self, outbox: Outbox, targets: TargetsFile, keep: Keep, metrics: AlertMetrics) -> None:
+        self._outbox, self._file, self._keep, self._metrics = outbox, targets, keep, metrics
+        self._wake: dict[str, asyncio.Event] = {}
 
     def wake(self) -> None:
         """Look for messages now."""
@@ -44,27 +52,40 @@ class Dispatch:
             event.set()
 
     async def run(self) -> None:
-        """Send without end. An outage of PostgreSQL is waited out."""
-        async with asyncio.TaskGroup() as group:
-            for name, target in self._targets.items():
-                group.create_task(self._serve(name, sender(target, self._api)))
-            group.create_task(self._tidy())
+        """Send without end. An outage of PostgreSQL is waited out; a targets file that changes is read again."""
+        while True:
+            targets, changed = self._file.now.targets, asyncio.Event()
+            self._wake = {name: asyncio.Event() for name in targets}
+            async with asyncio.TaskGroup() as group:
+                for name, target in targets.items():
+                    group.create_task(self._serve(name, sender(target, self._keep.api), changed))
+                group.create_task(self._tidy(list(targets), changed))
+                group.create_task(self._watch(changed))
 
-    async def _serve(self, name: str, send: Send) -> None:
+    async def _watch(self, changed: asyncio.Event) -> None:
+        """Let the workers end, each after the message that it is sending, when there are other targets."""
+        while not await asyncio.to_thread(self._file.has_changed):  # noqa: ASYNC110 -- a file has no event
+            await asyncio.sleep(WATCH_S)
+        changed.set()
+        self.wake()
+
+    async def _serve(self, name: str, send: Send, changed: asyncio.Event) -> None:
         thread = ThreadPoolExecutor(1, f"alerts-{name}")
         failures = 0
         try:
-            while True:
+            while not changed.is_set():
                 self._wake[name].clear()
                 messages: list[Message] = []
                 with suppress(StoreUnavailable):
                     messages = await self._outbox.waiting(name, BATCH)
                     for message in messages:
                         failures = 0 if await self._send(name, send, thread, message) else failures + 1
-                        if failures:
+                        if failures or changed.is_set():
                             break
                 if failures:
-                    await asyncio.sleep(min(PAUSE_S, FIRST_S * 2.0 ** min(failures - 1, 10)))
+                    with suppress(TimeoutError):
+                        pause_s = min(PAUSE_S, FIRST_S * 2.0 ** min(failures - 1, 10))
+                        await asyncio.wait_for(changed.wait(), pause_s)
                 elif len(messages) < BATCH:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._wake[name].wait(), POLL_S)
@@ -87,12 +108,13 @@ class Dispatch:
         self._metrics.sent(name)
         return True
 
-    async def _tidy(self) -> None:
+    async def _tidy(self, targets: list[str], changed: asyncio.Event) -> None:
         next_shorten = 0.0
-        while True:
+        while not changed.is_set():
             with suppress(StoreUnavailable):
-                await self._outbox.refuse_unknown(list(self._targets))
+                await self._outbox.refuse_unknown(targets)
                 if time.monotonic() >= next_shorten:
-                    await self._outbox.shorten()
+                    await self._outbox.shorten(self._keep.days)
                     next_shorten = time.monotonic() + SHORTEN_S
-            await asyncio.sleep(TIDY_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), TIDY_S)

@@ -7,11 +7,21 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from consumers.store.alerts.outbox import Message
 from schemas.columns import float_to_json
 
 VERSION = 1
+
+
+def example(target: str) -> Message:
+    """Return a message that says that a target gets messages."""
+    now = datetime.now(UTC)
+    return Message(
+        0, uuid4(), "test", 0, now, uuid4(), "test", 0, "Test of a target", "info", "", "",
+        round(now.timestamp() * 1e6), None, None, None, f"target {target} gets the alerts of this system", "",
+    )  # fmt: skip
 
 
 def document(message: Message, api: str) -> dict[str, Any]:
@@ -28,14 +38,16 @@ def document(message: Message, api: str) -> dict[str, Any]:
 
 
 def link(message: Message, api: str) -> str:
-    """Return the address of the run's page."""
+    """Return the address of the run's page, or that of alerts for a message about none."""
+    if not message.run_id:
+        return f"{api}/alerts"
     return f"{api}/runs/{quote(message.run_id, safe='')}"
 
 
 def headline(message: Message) -> str:
     """Return one line that says what happened."""
-    what = "resolved" if message.event == "resolved" else message.severity
-    return f"[{what}] {message.name}: run {message.run_id}"
+    what = message.severity if message.event == "fired" else message.event
+    return f"[{what}] {message.name}: run {message.run_id}" if message.run_id else f"[{what}] {message.name}"
 
 
 def text(message: Message, api: str) -> str:

@@ -25,6 +25,7 @@ never an address.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -37,6 +38,7 @@ from consumers.alerts.yaml_file import read_yaml
 from schemas.alerts.rule import TARGET
 from schemas.errors import BadSettings
 
+log = logging.getLogger("consumers.alerts")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _ADDRESS = r"^[^\s@,<>]+@[^\s@,<>]+$"
 
@@ -129,6 +131,40 @@ def read_targets(path: Path | None) -> Targets:
     if unknown := sorted(set(found.default) - found.targets.keys()):
         raise BadSettings(f"{path}: default: no target is called {', '.join(unknown)}: define it, or correct the name")
     return found
+
+
+class TargetsFile:
+    """The targets of a file, read again when it changes. A file that is wrong then leaves the targets as they were."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read it. Raises BadSettings."""
+        self._path, self._stamp = path, _stamp(path)
+        self.now = read_targets(path)
+
+    def has_changed(self) -> bool:
+        """Read the file again if it is another one; return whether there are other targets now."""
+        stamp = _stamp(self._path)
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        try:
+            found = read_targets(self._path)
+        except BadSettings as error:
+            log.warning("%s; until then the targets of before are used", error)
+            return False
+        if found == self.now:
+            return False
+        self.now = found
+        log.info("%s has changed: %d targets", self._path, len(found.targets))
+        return True
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    try:
+        found = None if path is None else path.stat()
+    except OSError:  # reading it says why
+        return None
+    return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def describe(target: Target) -> str:

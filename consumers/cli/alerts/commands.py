@@ -1,5 +1,5 @@
 """
-`gateway alerts list | rules | apply | test | mute | unmute | targets`.
+`gateway alerts list | rules | apply | test | mute | unmute | targets | send-test`.
 
 Found by the entry-point group `gateway.commands`. Facts go to stdout, everything else to stderr. Exit status: 0 when
 everything that was asked for is done, 1 when a rule could not be saved, 2 when a service or a setting stops it, 130
@@ -275,6 +275,40 @@ def targets(home: HomeOption = None, as_json: JsonOption = False) -> None:
         error = f": {facts['error']}" if facts["error"] else ""
         print_line(f"{facts['target']} ({facts['type']}{', default' if facts['default'] else ''}) "
                    f"{facts['leads_to']}: {counts}{error}")  # fmt: skip
+
+
+@app.command("send-test")
+def send_test(
+    target: Annotated[str, typer.Argument(help="Name of a target; otherwise all.", metavar="TARGET")] = "",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Send a message to a target now, or to each, and say whether it was taken. Nothing is stored.
+
+    Examples: `gateway alerts send-test team-chat`, `gateway alerts send-test --json`
+    """
+    from consumers.alerts.sending.forms import example
+    from consumers.alerts.sending.senders import NotTaken, sender
+    from consumers.alerts.sending.targets import read_targets
+
+    settings = Settings.load(home)
+    known = read_targets(settings.alert_targets).targets
+    if target and target not in known:
+        raise BadSettings(f"there is no target {target!r:.100}: see `gateway alerts targets`")
+    found = []
+    for name in [target] if target else known:
+        problem = ""
+        try:
+            sender(known[name], settings.api)(example(name))
+        except NotTaken as error:
+            problem = str(error)
+        found.append({"target": name, "taken": not problem, "error": problem})
+        if not as_json:
+            print_line(f"{name}: {problem or 'taken'}")
+    if as_json:
+        print_json({"targets": found})
+    raise typer.Exit(0 if all(one["taken"] for one in found) else EXIT_REFUSED)
 
 
 def _read(file: Path) -> list[RuleEntry]:

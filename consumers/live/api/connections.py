@@ -141,10 +141,14 @@ class Connections:
             except Failure:  # too many wait
                 await asyncio.sleep(REOPEN_AFTER_S)
 
-    async def _offsets(self) -> dict[int, int]:
+    def database(self) -> Database:
+        """Return the database, for the few rows that the API itself writes. Raises StoreUnavailable."""
         if self._database is None:
             raise StoreUnavailable(self._problem)
-        return await stored_offsets(self._database, CONSUMER, self.topic)
+        return self._database
+
+    async def _offsets(self) -> dict[int, int]:
+        return await stored_offsets(self.database(), CONSUMER, self.topic)
 
     async def status(self) -> Status:
         """Return the state of every consumer of the log and of the dead letters. Raises StoreUnavailable."""
@@ -155,9 +159,7 @@ class Connections:
         return await self._health.get()
 
     async def _read_status(self) -> Status:
-        if self._database is None:
-            raise StoreUnavailable(self._problem)
-        return await read_status(Sources(self._database, self.bounds, self.topic, self.trackers))
+        return await read_status(Sources(self.database(), self.bounds, self.topic, self.trackers))
 
     async def _run_partitions(self, records: Sequence[Record]) -> Mapping[str, int]:
         return {} if self._partitions is None else await self._partitions.of_records(records, claim=False)

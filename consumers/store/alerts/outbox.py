@@ -74,10 +74,13 @@ class Outbox:
         async with self._database.acquire() as connection:
             await connection.execute(sql("refuse_unknown_targets"), list(targets))
 
-    async def shorten(self) -> None:
-        """Forget old messages that nothing will become of."""
+    async def shorten(self, days: float) -> None:
+        """Forget old messages that nothing will become of, alerts resolved `days` ago (0: none), and past mutes."""
         async with self._database.acquire() as connection:
             await connection.execute(sql("shorten_outbox"))
+            await connection.execute(sql("shorten_mutes"))
+            if days:
+                await connection.execute(sql("shorten_alerts"), days)
 
     async def counts(self) -> list[Queued]:
         """Return how many messages there are, by target and state."""

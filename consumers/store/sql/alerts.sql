@@ -103,6 +103,19 @@ WHERE state = 'waiting' AND target <> ALL ($1::text[]);
 -- Forget messages that were sent, or given up, over a week ago.
 DELETE FROM alert_outbox WHERE state <> 'waiting' AND created < now() - interval '7 days';
 
+-- name: shorten_alerts
+-- Delete alerts that were stored and resolved over $1 days ago, unless a message about them waits.
+DELETE FROM alerts WHERE alert_id IN (
+    SELECT alert_id FROM alerts a
+    WHERE resolved IS NOT NULL AND stored < now() - make_interval(secs => $1::float8 * 86400)
+      AND to_timestamp(least(resolved, 253402300799000000) / 1e6) < now() - make_interval(secs => $1::float8 * 86400)
+      AND NOT EXISTS (SELECT FROM alert_outbox o WHERE o.alert_id = a.alert_id AND o.state = 'waiting')
+    LIMIT 100000
+);
+
+-- name: shorten_mutes
+DELETE FROM alert_mutes WHERE until < now();
+
 -- name: count_outbox
 SELECT target, state, count(*) AS messages, max(error) FILTER (WHERE state <> 'sent') AS error FROM alert_outbox
 GROUP BY target, state;

@@ -1,18 +1,11 @@
 /** Rules of alerts as sentences. Pure. */
 
-/** The parts of a rule that the page reads; docs/alerts.md describes all. */
-export interface RuleBody {
-  where?: string;
-  series?: { name?: string; prefix?: string; regex?: string } | null;
-  when?: { kind?: string; [field: string]: unknown };
-  severity?: string;
-  to?: readonly string[];
-}
+import type { RuleBody } from "./rule";
 
 const KINDS: Readonly<Record<string, (when: Readonly<Record<string, unknown>>) => string>> = {
   threshold: (when) => {
     const of = when.of === "mean" ? `the mean of ${String(when.points ?? "")} values` : when.of === "last" ? "the last value" : "a value";
-    const long = when.for_points ? ` ${String(when.for_points)} times in a row` : when.for_s ? ` for ${String(when.for_s)} s` : "";
+    const long = Number(when.for_points ?? 1) > 1 ? ` ${String(when.for_points)} times in a row` : when.for_s ? ` for ${String(when.for_s)} s` : "";
     return `${of} is ${String(when.op ?? ">")} ${String(when.value ?? "")}${long}`;
   },
   nan: (when) => (when.infinite === false ? "a value is NaN" : "a value is NaN or infinite"),
@@ -29,6 +22,6 @@ export function conditionText(body: RuleBody | null): string {
   const kind = body?.when?.kind ?? "";
   const text = KINDS[kind]?.(body?.when ?? {}) ?? kind;
   const { name, prefix, regex } = body?.series ?? {};
-  const series = name ?? (prefix !== undefined ? `${prefix}…` : regex !== undefined ? `/${regex}/` : "");
+  const series = name ?? (prefix ? `${prefix}…` : regex ? `/${regex}/` : "");
   return series ? `${series}: ${text}` : text;
 }

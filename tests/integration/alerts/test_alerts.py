@@ -7,6 +7,7 @@ import json
 import math
 import random
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,13 +21,14 @@ import pytest
 from consumers.alerts.backtest import TestProgress, backtest
 from consumers.alerts.evaluator.rules import compile_rule
 from consumers.alerts.sending.senders import signature
+from consumers.store.alerts.outbox import Outbox
 from consumers.store.pool import open_database
 from gateway.local.ports import HOST
 from schemas import events as ev
 from schemas.subjects import Subject
 from schemas.wire import Envelope, ProducerId, RegistryEnvelope
 from tests.support.gateway_command import gateway_with
-from tests.support.live_server import fold, serving, settings_for
+from tests.support.live_server import Live, fold, serving, settings_for
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import Materialiser, environment, until
 
@@ -73,10 +75,17 @@ def hook() -> Iterator[Hook]:
 
 
 @pytest.fixture
-def targets(tmp_path: Path, hook: Hook) -> Path:
+def silent() -> Iterator[str]:
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server((HOST, 0)) as server:
+        yield f"http://{HOST}:{server.getsockname()[1]}/"
+
+
+@pytest.fixture
+def targets(tmp_path: Path, hook: Hook, silent: str) -> Path:
     path = tmp_path / "targets.yaml"
     hooked = {"type": "webhook", "url": hook.url, "secret": SECRET}
-    away = {"type": "webhook", "url": f"http://{HOST}:1/", "timeout_s": 1}
+    away = {"type": "webhook", "url": silent, "timeout_s": 100}
     path.write_text(json.dumps({"targets": {"hook": hooked, "away": away}, "default": ["hook"]}))
     return path
 
@@ -158,6 +167,7 @@ async def check_commands(stage: Stage) -> None:
     tested = await stage.command("test", str(rules_file(stage)), "--since", "1h")
     assert [(one["rule_id"], one["step"]) for one in tested["transitions"]] == [("nan", 0), ("rate", 0)]
     assert (await stage.command("unmute", "rate"))["ended"] == 1
+    assert await stage.command("send-test", "hook") == {"targets": [{"target": "hook", "taken": True, "error": ""}]}
     shown = {one["target"]: one for one in (await stage.command("targets"))["targets"]}
     assert (shown["away"]["sent"], shown["hook"]["default"]) == (0, True)
     assert SECRET not in str(shown)
@@ -266,6 +276,22 @@ async def backtested(stage: Stage, rules: list[RegistryEnvelope]) -> list[tuple[
     return sorted(found, key=str)
 
 
+async def check_writing(live: Live) -> None:
+    """Check the routes for pages that write rules and mute them."""
+    wrong = await live.http.post("/v1/alert-rules/check", json={"yaml": "id: a\nwhen:\n  kind: nan\nto: chat"})
+    assert [(one["field"], one["line"]) for one in wrong.json()["problems"]] == [("to", 4)]
+    right = (await live.http.post("/v1/alert-rules/check", json={"rule": {"id": "a", "when": {"kind": "nan"}}})).json()
+    assert (right["ok"], right["yaml"], right["rule"]["body"]["severity"]) == (
+        True, "id: a\nwhen:\n  kind: nan\n", "warning",
+    )  # fmt: skip
+    assert (await live.http.post("/v1/alert-rules/check", json={})).status_code == 400
+    muted = await live.http.post("/v1/alert-mutes", json={"rule_id": "nan", "run_id": "run"})
+    assert muted.json()["mutes"] == [{"rule_id": "nan", "run_id": "run", "until": None}]
+    assert await live.json("/v1/alert-mutes") == muted.json()
+    ended = await live.http.post("/v1/alert-mutes", json={"rule_id": "nan", "run_id": "run", "muted": False})
+    assert ended.json()["mutes"] == []
+
+
 async def test_rules_change_while_it_runs_and_the_api_shows_what_fired(stage: Stage, hook: Hook) -> None:
     author = Author("run")
     await fold(stage.settings)
@@ -313,5 +339,13 @@ async def test_rules_change_while_it_runs_and_the_api_shows_what_fired(stage: St
             refused = await live.http.put("/v1/alert-rules/r", json={"name": "r", "body": {"when": {"kind": "none"}}})
             assert refused.status_code == 422
             assert "when: needs kind, one of threshold, nan" in refused.json()["error"]
+            await check_writing(live)
     finally:
         process.kill()
+    long_ago = "stored = now() - interval '91 days', resolved = resolved - 91 * 86400000000"
+    await stage.rows(f"UPDATE alerts SET {long_ago} WHERE rule_id <> 'rate'")
+    database = await open_database(stage.database)
+    await Outbox(database).shorten(90)
+    await database.close()
+    assert await firing() == {"nan", "rate"}
+    assert len(await stage.rows("SELECT FROM alerts")) == 2

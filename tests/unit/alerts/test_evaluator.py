@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.alerts.consumer import loaded
 from consumers.alerts.evaluator.evaluator import Evaluator
 from consumers.alerts.evaluator.facts import Facts, Progress
 from consumers.alerts.evaluator.rules import Rule, RuleIndex, compile_rule
 from consumers.alerts.evaluator.state import RunState, SeriesState, Transition
 from consumers.log.record import Record
+from consumers.store.alerts.states import RunRow, SeriesRow
 from schemas import events as ev
 from schemas.values import FloatValue, StringValue
 from schemas.wire import Envelope, encode
@@ -239,7 +241,7 @@ def test_one_firing_within_a_cooldown_and_again_after_it() -> None:
     assert told(evaluate([cooling], made)) == [(True, 0), (False, 1), (True, 5)]
 
 
-def test_an_attempt_begins_anew_and_points_of_earlier_ones_no_longer_count() -> None:
+def test_an_attempt_begins_again_and_points_of_earlier_ones_no_longer_count() -> None:
     author = Author("run")
     made = [
         author.start(), author.metrics("loss", [NAN]), author.metrics("loss", [NAN], attempt=2, first_step=7),
@@ -374,3 +376,68 @@ def test_spikes_are_those_of_the_definition(values: list[float], at_once: int) -
     far = rule({"kind": "spike", "score": 3, "window": 8, "min_points": 5}, series={"name": "loss"})
 
     assert told(evaluate([far], one_series(values, at_once=at_once))) == naive(values, spiked)
+
+
+@pytest.mark.parametrize("edit", ["deleted", "renamed"])
+def test_a_series_that_is_deleted_or_renamed_begins_again(edit: str) -> None:
+    author = Author("run")
+    made = [author.start(), author.metrics("loss", [2.0, NAN]), author.metrics("lr", [NAN])]
+    now = author.now()
+    event = (
+        ev.Deleted(time=now, what="series", name="loss")
+        if edit == "deleted"
+        else ev.Renamed(time=now, what="series", old="loss", new="val")
+    )
+    made += [author.envelope(event), author.metrics("loss", [NAN], first_step=2)]
+    rules = [rule({"kind": "nan"}, series={"regex": "^l"})]
+
+    found = evaluate(rules, records(made))
+
+    assert [(one.fired, one.series, one.step) for one in found] == [
+        (True, "loss", 1), (True, "lr", 0), (False, "loss", None), (True, "loss", 2),
+    ]  # fmt: skip
+    assert edit in found[2].message
+    assert repr(evaluate(rules, records(made), restart=[4])) == repr(found)
+
+
+def test_silence_of_a_series_that_was_deleted_is_no_silence() -> None:
+    author = Author("run")
+    made = [author.start(), author.metrics("a", [1.0])]
+    quiet = rule({"kind": "no_news", "seconds": 5}, series={"name": "a"})
+    gone = author.envelope(ev.Deleted(time=author.now(), what="series", name="a"))
+
+    assert len(evaluate([quiet], records(made), end_ms=60_000)) == 1
+    assert evaluate([quiet], records([*made, gone]), end_ms=60_000) == []
+
+
+def test_an_experiment_with_another_name_has_other_rules_from_the_next_record_on() -> None:
+    author = Author("run")
+    made = records([
+        author.start(experiment_id="7"), author.metrics("loss", [NAN]), author.metrics("loss", [NAN], first_step=1),
+    ])  # fmt: skip
+    digits = rule({"kind": "nan"}, where="experiment = 'digits'")
+    evaluator = Evaluator(RuleIndex([digits], {"7": "digits"}))
+    evaluator.add(RunState("run", 0))
+    for record in made[:2]:
+        evaluator.observe(record)
+    evaluator.use(RuleIndex([digits], {"7": "letters"}))
+    evaluator.observe(made[2])
+
+    assert [one.fired for one in evaluator.take_changes().transitions] == [True, False]
+
+
+def test_a_state_that_cannot_be_read_begins_again(caplog: pytest.LogCaptureFixture) -> None:
+    whole = RunState(
+        "run", 0, Facts(name="first"), Progress(), {"loss": SeriesState(1, "loss", 0, {"r": {"v": 1, "h": True}})}
+    )
+    series = [SeriesRow("run", "loss", whole.series["loss"].to_json()), SeriesRow("run", "lr", {"attempt": 1})]
+    rows = [
+        RunRow("run", 0, whole.facts.to_json(), whole.progress.to_json(), True),
+        RunRow("bad", 0, {"colour": "red"}, {"ledgers": []}, True),
+    ]
+
+    found = {one.run_id: one for one in loaded(rows, series)}
+
+    assert found["run"].facts == whole.facts
+    assert found["bad"].facts == Facts()
+    assert caplog.text.count("begins again") == 3

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import socketserver
+import ssl
 import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+from aiosmtpd.smtp import Envelope as SmtpEnvelope
 from pydantic import TypeAdapter
 
-from consumers.alerts.sending.forms import document, slack
+from consumers.alerts.sending.forms import document, example, slack, text
 from consumers.alerts.sending.senders import NotTaken, sender
-from consumers.alerts.sending.targets import Target
+from consumers.alerts.sending.targets import Target, TargetsFile, describe
 from consumers.store.alerts.outbox import Message
+from gateway.local.ports import HOST, free_ports
 
 API = "http://gateway:8700"
 MESSAGE = Message(
@@ -94,41 +100,90 @@ def test_what_a_message_says() -> None:
     assert "Loss &lt;nan&gt;" in slack(MESSAGE, API)["text"]
 
 
-class _Smtp(socketserver.StreamRequestHandler):
-    """As much of SMTP as one mail needs (RFC 5321)."""
+class Mailbox:
+    """Keeps the mails that an SMTP server gets."""
 
-    got: list[str]
+    def __init__(self) -> None:
+        self.got: list[str] = []
 
-    def handle(self) -> None:
-        self.wfile.write(b"220 test\r\n")
-        for raw in self.rfile:
-            verb = raw[:4].upper()
-            if verb == b"DATA":
-                self.wfile.write(b"354 go\r\n")
-                lines = iter(self.rfile.readline, b".\r\n")
-                self.got.append(b"".join(lines).decode())
-                self.wfile.write(b"250 taken\r\n")
-            elif verb == b"QUIT":
-                self.wfile.write(b"221 bye\r\n")
-                return
-            else:
-                self.wfile.write(b"250 ok\r\n")
+    async def handle_DATA(self, _server: object, _session: object, envelope: SmtpEnvelope) -> str:
+        assert isinstance(envelope.content, bytes)
+        self.got.append(envelope.content.decode())
+        return "250 taken"
+
+
+def signed_in(_server: object, _session: object, _envelope: object, _mechanism: str, data: LoginPassword) -> AuthResult:
+    return AuthResult(success=(data.login, data.password) == (b"u", b"p"), handled=False)
+
+
+@contextmanager
+def mail_server(**options: Any) -> Iterator[tuple[str, Mailbox]]:
+    """Yield the address of a real mail server, and what it gets."""
+    box, (port,) = Mailbox(), free_ports(1)
+    controller = Controller(box, hostname=HOST, port=port, **options)
+    controller.start()
+    try:
+        yield f"{HOST}:{port}", box
+    finally:
+        controller.stop()
+
+
+def mail_to(smtp: str, **fields: Any) -> Target:
+    return target(type="email", smtp=smtp, **{"from": "a@b"}, to=["c@d"], **fields)
 
 
 def test_mail_is_sent_and_a_password_never_without_tls() -> None:
-    class Server(_Smtp):
-        got: list[str] = []  # noqa: RUF012 -- of this test
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Server) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        smtp = f"127.0.0.1:{server.server_address[1]}"
-        sender(target(type="email", smtp=smtp, **{"from": "a@b"}, to=["c@d"]), API)(MESSAGE)
-        signed_in = target(type="email", smtp=smtp, **{"from": "a@b"}, to=["c@d"], user="u", password="p")
+    with mail_server() as (smtp, box):
+        sender(mail_to(smtp), API)(MESSAGE)
         with pytest.raises(NotTaken, match="no STARTTLS"):
-            sender(signed_in, API)(MESSAGE)
-        server.shutdown()
+            sender(mail_to(smtp, user="u", password="p"), API)(MESSAGE)
 
-    (mail,) = Server.got
+    (mail,) = box.got
     assert "Subject: [critical] Loss <nan>: run run/1" in mail
     assert "Message-ID: <00000000-0000-0000-0000-000000000001@gateway.alerts>" in mail
     assert "loss nan is not finite" in mail
+
+
+def test_mail_with_a_password_over_tls_that_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    secured = {"tls_context": context, "authenticator": signed_in, "auth_required": True}
+    with mail_server(**secured) as (smtp, box):
+        with pytest.raises(NotTaken, match="cannot be reached") as stranger:
+            sender(mail_to(smtp, user="u", password="p"), API)(MESSAGE)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        with pytest.raises(NotTaken, match="SMTPAuthenticationError") as refused:
+            sender(mail_to(smtp, user="u", password="s3cret"), API)(MESSAGE)
+        sender(mail_to(smtp, user="u", password="p"), API)(MESSAGE)
+
+    assert len(box.got) == 1
+    assert "s3cret" not in f"{stranger.value} {refused.value}"
+
+
+def test_a_targets_file_that_changes_is_read_again_and_one_that_is_wrong_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOOK", "https://chat.example.org/s3cret")
+    path = tmp_path / "targets.yaml"
+    path.write_text("targets: {a: {type: log}}\n")
+    file = TargetsFile(path)
+    assert not file.has_changed()
+
+    path.write_text("targets: {a: {type: log}, chat: {type: slack, url: '${HOOK}'}}\ndefault: [chat]\n")
+    assert file.has_changed()
+    assert (set(file.now.targets), file.now.default) == ({"a", "chat"}, ["chat"])
+    path.write_text("targets: {a: {type: slack, url: 's3cret'}}\n")
+    assert not file.has_changed()
+    path.unlink()
+    assert not file.has_changed()
+    assert set(file.now.targets) == {"a", "chat"}
+    assert "s3cret" not in f"{caplog.text} {file.now!r} {describe(file.now.targets['chat'])}"
+    assert caplog.text.count("the targets of before are used") == 2
+
+
+def test_a_example_says_where_it_is_from() -> None:
+    said = document(example("chat"), API)
+
+    assert (said["event"], said["link"], said["run_id"]) == ("test", f"{API}/alerts", "")
+    assert text(example("chat"), API).startswith("[test] Test of a target\ntarget chat gets the alerts")

@@ -83,7 +83,10 @@ TABLE: dict[str, Need] = {
     f"GET {_RULE}/versions": READ,
     f"PUT {_RULE}": WRITE,
     f"DELETE {_RULE}": WRITE,
+    "POST /v1/alert-rules/check": ANYONE,
     "GET /v1/alerts": READ,
+    "GET /v1/alert-mutes": READ,
+    "POST /v1/alert-mutes": WRITE,
     # Exports.
     "GET /v1/export/points": READ_IN_EXPERIMENTS,
     "GET /v1/export/runs": READ_IN_EXPERIMENTS,

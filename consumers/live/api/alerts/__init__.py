@@ -1,5 +1,5 @@
 """
-Alerts that fired.
+Alerts that fired, rules while they are written, and mutes.
 
-- `routes`: the path and its parameters.
+- `routes`: paths, and the list of alerts. `checks`: whether a rule can be evaluated. `mutes`: what is not sent.
 """

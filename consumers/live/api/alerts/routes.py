@@ -1,13 +1,16 @@
 """
-`GET /v1/alerts`: which rules fired, for which run and series, and since when.
+Paths of alerts, and `GET /v1/alerts`: which rules fired, for which run and series, and since when.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
 
+from consumers.live.api.alerts.checks import check_rule
+from consumers.live.api.alerts.mutes import change_mute, mutes
 from consumers.live.api.connections import connections_of
 from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import bad_parameter
@@ -16,7 +19,7 @@ from consumers.live.stream.positions import write_positions
 from consumers.store.alerts.firings import FiringQuestion
 from consumers.store.alerts.states import ALERTS
 from consumers.store.search.page_token import MAX_TOKEN
-from schemas.api.alerts import AlertsPage
+from schemas.api.alerts import AlertsPage, MuteQuestion, MutesAnswer, RuleCheck, RuleCheckQuestion
 from schemas.bounds import MAX_RUN_ID
 
 MAX_ALERTS = 1_000  # in one answer
@@ -25,8 +28,20 @@ Id = Annotated[str | None, Query(max_length=2 * MAX_RUN_ID)]
 
 
 def add_routes(router: APIRouter) -> None:
-    """Add the route of alerts."""
+    """Add the routes of alerts."""
     router.add_api_route("/v1/alerts", alerts, response_model=AlertsPage)
+    router.add_api_route("/v1/alert-mutes", mutes, response_model=MutesAnswer)
+    router.add_api_route(
+        "/v1/alert-mutes", change_mute, methods=["POST"], response_model=MutesAnswer, openapi_extra=_body(MuteQuestion)
+    )
+    router.add_api_route(
+        "/v1/alert-rules/check", check_rule, methods=["POST"], response_model=RuleCheck,
+        openapi_extra=_body(RuleCheckQuestion),
+    )  # fmt: skip
+
+
+def _body(model: type[BaseModel]) -> dict[str, Any]:
+    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}, "required": True}}
 
 
 async def alerts(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the signature
