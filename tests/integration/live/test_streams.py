@@ -320,20 +320,20 @@ async def test_one_that_never_reads_is_dropped_with_a_reason_while_the_others_ha
             records = [author.metrics("loss", [0.123456789] * 500, first_step=500 * at) for at in range(batches)]
             for first in range(0, batches, 10):
                 await live.publish_unfolded(records[first : first + 10])
-            sending = asyncio.create_task(keep_sending(live, author))  # as a training that continues
+            sending = asyncio.create_task(send_until_overrun(live, author))  # as a training that continues
             await until(lambda: has_overrun(live), "it is dropped")
-            sending.cancel()
             slow.settimeout(DEADLINE_S)
             text = await asyncio.to_thread(read_all, slow)
             assert await asyncio.gather(*watching) == [list(range(batches * 500))] * others
             assert subscribers.overruns == 1
+            await sending
     assert text.endswith(b"0\r\n\r\n")
     assert b'event: dropped\ndata: {"reason":"the reader took nothing for 3 s' in text[-1_000:]
 
 
-async def keep_sending(live: Live, author: Author) -> None:
+async def send_until_overrun(live: Live, author: Author) -> None:
     first = 1_000_000
-    while True:
+    while not await has_overrun(live):
         values = [0.123456789] * 1_000
         await live.publish_unfolded([author.metrics("loss", values, first_step=first + 1_000 * at) for at in range(20)])
         first += 20_000
