@@ -17,7 +17,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from email.message import EmailMessage
 
 import orjson
@@ -118,7 +117,7 @@ def _mail(target: Email, message: Message, api: str) -> None:
             server: smtplib.SMTP = smtplib.SMTP_SSL(host, int(port), timeout=target.timeout_s, context=tls)
         else:
             server = smtplib.SMTP(host, int(port or 25), timeout=target.timeout_s)
-        try:
+        with server:
             server.ehlo()
             if port != _TLS_PORT and server.has_extn("starttls"):
                 server.starttls(context=ssl.create_default_context())
@@ -127,10 +126,6 @@ def _mail(target: Email, message: Message, api: str) -> None:
             if target.user:
                 server.login(target.user, password)
             server.send_message(mail)
-            with suppress(smtplib.SMTPException, OSError):  # it has taken the mail
-                server.quit()
-        finally:
-            server.close()  # without QUIT, whose answer may never come after a failure
     except smtplib.SMTPException as error:
         raise NotTaken(f"it refused the mail ({type(error).__name__})") from None
     except OSError as error:
