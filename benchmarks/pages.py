@@ -232,7 +232,7 @@ async def show(url: str, api: int, system: Any, folder: Path, options: argparse.
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         if options.only in ("", "workspace"):
-            with training(system, folder, options.seconds + 60):
+            with training(system, folder, 3_600):  # until it is stopped
                 await until_stored(system.store, RUNS * CHARTS * HISTORY, "sweep-%")
                 await workspace(browser, url, options.seconds, options.query)
         if options.only in ("", "run"):
