@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.events.base import Name, Text
+from schemas.events.base import IndexedText, Name, Text
 from schemas.events.saved import BasedOn, Body
 
 AS_OF = "partition:offset[,partition:offset...]: everything below is in this answer"
@@ -84,7 +84,7 @@ class SaveQuestion(BaseModel):
 class ViewQuestion(SaveQuestion):
     """A view."""
 
-    type: Annotated[str, Field(max_length=100)] = ""
+    type: Annotated[IndexedText, Field(max_length=100)] = ""
 
 
 class AlertRuleQuestion(SaveQuestion):

@@ -91,7 +91,7 @@ def to_the_run(case: Any) -> None:
 
 
 @quietly
-@pytest.mark.parametrize("examples", [2, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [2, pytest.param(25, marks=[pytest.mark.slow, pytest.mark.timeout(3_600)])])
 async def test_the_api_answers_no_request_with_an_error_of_its_own(live: Live, examples: int) -> None:
     document = await live.json("/v1/openapi.json")
     sweep = Sweep(live.url, document, examples)

@@ -35,6 +35,7 @@ REFUSALS: list[tuple[str, str, Any, int, str]] = [
     ("PUT", "/v1/views/v", {"name": "", "body": {}}, 422, "name"),
     ("PUT", "/v1/views/v", {"name": "n", "body": []}, 422, "body"),
     ("PUT", "/v1/views/v", {"name": "n", "body": {}, "colour": 1}, 422, "colour"),
+    ("PUT", "/v1/views/v", {"name": "n", "body": {}, "type": "a\x00"}, 422, "U+0000"),
     ("PUT", "/v1/views/v", {"name": "n", "body": {}, "based_on": -1}, 422, "based_on"),
     ("PUT", "/v1/views/v", {"name": "n", "body": {"x": "\x00"}}, 422, "U+0000"),
     ("PUT", "/v1/views/v", {"name": "n", "body": {"x": "y" * 262_144}}, 422, "262,144"),
