@@ -117,8 +117,7 @@ class AlertsConsumer:
         started = time.monotonic()
         partitions = await self._parts.partitions.of_records(records, claim=True)
         ours = [record for record in records if not is_stray(_run_id(record), record.partition, partitions)]
-        latest = {record.partition: record.time_ms for record in records}
-        due = set[str]().union(*(self._evaluator.clocks.due(part, now_ms) for part, now_ms in latest.items()))
+        due = self._evaluator.clocks.due_by(records)
         await self._load({_run_id(record): record.partition for record in ours}, due)
         await asyncio.to_thread(self._observe, ours)
         if not self._moves:

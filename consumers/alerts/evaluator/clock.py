@@ -8,7 +8,10 @@ So it depends on the log alone whether a deadline passes: a back-test passes the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
+
+from consumers.log.record import Record
 
 
 class Clocks:
@@ -31,6 +34,13 @@ class Clocks:
                 found.add(heap[at][1])
                 waiting += (2 * at + 1, 2 * at + 2)
         return found
+
+    def due_by(self, records: Iterable[Record]) -> set[str]:
+        """Return the runs with deadlines that pass with one of these records: their times need not rise."""
+        latest: dict[int, int] = {}
+        for one in records:
+            latest[one.partition] = max(one.time_ms, latest.get(one.partition, one.time_ms))
+        return set[str]().union(*(self.due(partition, now_ms) for partition, now_ms in latest.items()))
 
     def take(self, partition: int, now_ms: int) -> tuple[int, str] | None:
         """Remove and return the earliest deadline before `now_ms`, and its run; None if there is none."""

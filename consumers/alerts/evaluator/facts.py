@@ -8,6 +8,7 @@ has at most MAX_TEXT characters.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from consumers.log.dedup import Ledger, admit
 from consumers.store.alerts.where import RunValues
 from schemas import events as ev
+from schemas.columns import float_from_json, float_to_json
 from schemas.statuses import STATUS_AFTER, end_rank
 from schemas.values import BoolValue, FloatValue, IntValue, Typed, to_text
 from schemas.wire import Identity
@@ -70,12 +72,16 @@ class Facts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as a JSON object, without those that a new run has."""
-        return {name: value for name, value in asdict(self).items() if value != getattr(NEW, name)}
+        found = {name: value for name, value in asdict(self).items() if value != getattr(NEW, name)}
+        if self.params:
+            found["params"] = {name: _to_json(value) for name, value in self.params.items()}
+        return found
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Facts:
         """Return the facts that `to_json` made."""
-        return cls(**stored)
+        params = {name: _from_json(value) for name, value in stored.get("params", {}).items()}
+        return cls(**{**stored, "params": params})
 
     def see_work(self, kind: str) -> bool:
         """Fold a sign that a process works on the run; return whether that changed a fact."""
@@ -227,6 +233,16 @@ def _param(value: Typed) -> float | str:
                 return to_text(value)
         case _:
             return to_text(value)
+
+
+def _to_json(value: float | str) -> Any:
+    """Return the value of a parameter for JSON, which lacks NaN and infinities: those are the text in a list."""
+    return value if isinstance(value, str) or math.isfinite(value) else [float_to_json(value)]
+
+
+def _from_json(stored: Any) -> float | str:
+    found: float | str = float_from_json(stored[0]) if isinstance(stored, list) else stored
+    return found
 
 
 def _put(kept: dict[str, Any], name: str, value: Any) -> bool:

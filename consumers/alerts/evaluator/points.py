@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import operator
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from consumers.alerts.evaluator.columns import Columns
@@ -95,7 +95,7 @@ class _Thresholds:
                     window = [*window[1 - rule.points :], value]
                 if len(window) < rule.points:
                     continue
-                value = math.fsum(window) / len(window)  # noqa: PLW2901 -- what is compared
+                value = mean(window)  # noqa: PLW2901 -- what is compared
             if not math.isnan(value) and self._beyond(value, rule.value):
                 since = time if count == 0 else min(since, time)
                 count += 1
@@ -251,7 +251,15 @@ def deviation(in_order: list[float], middle: float) -> float:
     """Return the robust standard deviation of sorted numbers around their median; 0 if all are equal."""
     distances = sorted([abs(value - middle) for value in in_order])
     found = MAD_SCALE * median(distances)
-    return found or MEAN_SCALE * math.fsum(distances) / len(distances)
+    return found or MEAN_SCALE * mean(distances)
+
+
+def mean(numbers: Sequence[float]) -> float:
+    """Return the mean, also of numbers whose sum is larger than a float can be."""
+    try:
+        return math.fsum(numbers) / len(numbers)
+    except OverflowError:
+        return math.fsum(one / len(numbers) for one in numbers)
 
 
 def _put(state: State, **values: Any) -> None:

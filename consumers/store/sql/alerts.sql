@@ -80,10 +80,14 @@ WHERE collection = 'alert_rules' AND NOT i.deleted ORDER BY i.item_id COLLATE "C
 SELECT experiment_id, name FROM experiments;
 
 -- name: waiting_messages
+-- Those whose time has come, and nothing that would overtake an earlier message about the same alert.
 SELECT o.number, o.delivery_id, o.event, o.attempts, o.created, a.alert_id, a.rule_id, a.version, a.name, a.severity,
        a.run_id, a.series, a.fired, a.resolved, a.step, a.value, a.message, a.resolution
 FROM alert_outbox o JOIN alerts a USING (alert_id)
-WHERE o.target = $1 AND o.state = 'waiting' AND o.next_try <= now() ORDER BY o.number LIMIT $2;
+WHERE o.target = $1 AND o.state = 'waiting' AND o.next_try <= now()
+  AND NOT EXISTS (SELECT FROM alert_outbox e WHERE e.alert_id = o.alert_id AND e.target = $1 AND e.state = 'waiting'
+                  AND e.number < o.number AND e.next_try > now())
+ORDER BY o.number LIMIT $2;
 
 -- name: message_sent
 UPDATE alert_outbox SET state = 'sent', attempts = attempts + 1, error = '' WHERE number = $1;

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -22,6 +23,8 @@ from consumers.alerts.backtest import TestProgress, backtest
 from consumers.alerts.evaluator.rules import compile_rule
 from consumers.alerts.sending.senders import signature
 from consumers.store.alerts.outbox import Outbox
+from consumers.store.alerts.states import AlertStates, Batch, FiringRow, Resolution
+from consumers.store.migrations import migrate
 from consumers.store.pool import open_database
 from gateway.local.ports import HOST
 from schemas import events as ev
@@ -349,3 +352,22 @@ async def test_rules_change_while_it_runs_and_the_api_shows_what_fired(stage: St
     await database.close()
     assert await firing() == {"nan", "rate"}
     assert len(await stage.rows("SELECT FROM alerts")) == 2
+
+
+async def test_that_an_alert_is_resolved_is_not_said_before_that_it_fired(database: str) -> None:
+    db = await open_database(database)
+    outbox, alert_id = Outbox(db), uuid4()
+    fired = FiringRow(alert_id, "r", 1, "r", "info", ["hook"], "run", "", 1, None, None, "no news")
+    try:
+        await migrate(db)
+        states = AlertStates(db, "topic")
+        await states.commit(Batch({}, (), (), [fired, Resolution(alert_id, 2, "news")], ()))
+        first, second = await outbox.waiting("hook", 2)
+        assert (first.event, second.event) == ("fired", "resolved")
+
+        await outbox.failed(first.number, "busy", 60.0)
+        assert await outbox.waiting("hook", 2) == []
+        await outbox.sent(first.number)
+        assert [one.event for one in await outbox.waiting("hook", 2)] == ["resolved"]
+    finally:
+        await db.close()

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,15 +40,20 @@ def records(envelopes: Sequence[Envelope], *, every_ms: int = 1_000) -> list[Rec
     return found
 
 
+def written(state: Any) -> Any:
+    """Return a state as PostgreSQL gives it back."""
+    return orjson.loads(orjson.dumps(state))
+
+
 def stored(run: RunState) -> RunState:
     """Return a run as a process reads it that has just started."""
-    series = {name: one.to_json() for name, one in run.series.items()}
+    series = {name: written(one.to_json()) for name, one in run.series.items()}
     kept = {name: SeriesState.from_json(one) for name, one in series.items() if one is not None}
     return RunState(
         run.run_id,
         run.partition,
-        Facts.from_json(run.facts.to_json()),
-        Progress.from_json(run.progress.to_json()),
+        Facts.from_json(written(run.facts.to_json())),
+        Progress.from_json(written(run.progress.to_json())),
         kept,
     )
 
@@ -120,6 +126,19 @@ def test_conditions_on_points(when: dict[str, Any], values: list[float], expecte
     assert told(found) == expected
 
 
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"kind": "threshold", "op": ">", "value": 10, "of": "mean", "points": 4},
+        {"kind": "spike", "window": 40, "direction": "down"},
+    ],
+)
+def test_numbers_whose_sum_is_larger_than_a_float_end_nothing(when: dict[str, Any]) -> None:
+    values = [0.0] * 21 + [1.7e308] * 19 + [1.0, -1.7e308, 0.0]
+
+    assert told(evaluate([rule(when, series={"name": "loss"})], one_series(values)))
+
+
 def test_silence_is_measured_by_the_log_and_ends_with_news_or_the_run() -> None:
     author = Author("run")
     start, point, end = author.start(), author.metrics("loss", [1.0]), author.finish()
@@ -132,6 +151,24 @@ def test_silence_is_measured_by_the_log_and_ends_with_news_or_the_run() -> None:
     assert (resolved.fired, resolved.alert_id) == (False, fired.alert_id)
     assert [one.time for one in evaluate([quiet], late[:2], end_ms=161_000)] == [fired.time, resolved.time]
     assert len(evaluate([quiet], late[:2], end_ms=161_002)) == 3
+
+
+def test_a_deadline_that_passes_within_a_batch_needs_its_run_whatever_the_order_of_times() -> None:
+    quiet, busy = Author("quiet"), Author("busy")
+    evaluator = Evaluator(RuleIndex([rule({"kind": "no_news", "seconds": 60})]))
+    first, *batch = records([quiet.start(), busy.start(), busy.metrics("loss", [1.0])])
+    evaluator.add(RunState("quiet", 0))
+    evaluator.observe(first)
+    kept = stored(evaluator.runs["quiet"])
+    evaluator.forget()
+    batch[0] = batch[0]._replace(time_ms=LOG_MS + 90_000)  # a log without LogAppendTime has times of producers
+
+    assert evaluator.clocks.due_by(batch) == {"quiet"}
+    for run in (kept, RunState("busy", 0)):
+        evaluator.add(run)
+    for record in batch:
+        evaluator.observe(record)
+    assert [one.run_id for one in evaluator.take_changes().transitions] == ["quiet"]
 
 
 def test_silence_of_a_series() -> None:
@@ -231,6 +268,14 @@ def test_runs_and_series_that_a_rule_is_about() -> None:
         True,
         False,
     ]
+
+
+def test_a_parameter_that_is_not_finite_is_compared_after_a_restart_as_before() -> None:
+    author = Author("run")
+    params = ev.Params(time=author.now(), params={"lr": FloatValue(value=INF)})
+    made = [author.start(), author.envelope(params), author.metrics("loss", [NAN])]
+
+    assert evaluate([rule({"kind": "nan"}, where="params.lr > 5")], records(made), restart=[2])
 
 
 def test_one_firing_within_a_cooldown_and_again_after_it() -> None:
@@ -361,7 +406,7 @@ def spiked(values: Sequence[float]) -> bool:
         return False
     middle = statistics.median(window)
     distances = [abs(value - middle) for value in window]
-    scale = 1.4826 * statistics.median(distances) or 1.2533 * math.fsum(distances) / len(distances)
+    scale = 1.4826 * statistics.median(distances) or 1.2533 * (math.fsum(distances) / len(distances))
     return abs(values[-1] - middle) > 3 * scale
 
 

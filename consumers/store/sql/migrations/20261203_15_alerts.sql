@@ -56,6 +56,7 @@ CREATE TABLE alert_outbox (
     error       text   NOT NULL DEFAULT ''
 );
 CREATE INDEX alert_outbox_waiting ON alert_outbox (target, number) WHERE state = 'waiting';
+CREATE INDEX alert_outbox_of_alert ON alert_outbox (alert_id) WHERE state = 'waiting';
 
 CREATE TABLE alert_mutes (
     rule_id text NOT NULL,
