@@ -5,10 +5,12 @@ Look up what the user names, through the API: runs and their series, parameters 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 from gateway.client.query import ApiRefused, get, run_path
+from gateway.query import RunNotFound
 from schemas.errors import Refused
 
 WORDS = {"series": "series", "param": "parameter", "tag": "tag"}
@@ -29,6 +31,17 @@ def find_run(base: str, run_id: str) -> dict[str, Any]:
         f"no run {run_id!r:.300} (a new one appears as soon as it is folded): "
         f"{near or 'list the runs with `gateway runs list`'}"
     )
+
+
+@contextmanager
+def near_ids(base: str, *runs: str) -> Iterator[None]:
+    """Raise Refused, with near ids, when the API does not know one of these runs."""
+    try:
+        yield
+    except (RunNotFound, ApiRefused):
+        for run_id in runs:
+            find_run(base, run_id)
+        raise
 
 
 def document_of(base: str, run_id: str, document: str, **parameters: Any) -> dict[str, Any]:

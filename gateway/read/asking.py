@@ -25,6 +25,11 @@ SHOWN_AFTER_S = 1.0  # a short read shows no bar
 Runs = str | Iterable[str] | Iterable[Mapping[str, Any]]  # ids, rows with a `run_id`, or a Table of runs
 
 _STAT = re.compile(r"(min|max|last|first|count|non_finite|step)\(")
+FACTS = frozenset((
+    "attempt", "began", "created", "duration", "end_time", "ended", "experiment", "experiment_id", "group",
+    "lifecycle_stage", "message", "name", "note", "parent_run_id", "points", "run_id", "run_name", "stage",
+    "start_time", "started", "state", "status", "tag", "text", "updated",
+))  # fmt: skip
 _KINDS = {"params": "param", "metrics": "metric", "tags": "tag", "labels": "label"}
 
 
@@ -99,8 +104,11 @@ def column_key(text: str) -> list[str]:
     kind, dot, name = column.partition(".")
     if not (dot and name and kind in _KINDS):
         kind, name = "", column
-    if not name or (stat and kind != "metrics"):
-        raise ClientError(f"{text!r:.200} is no column: write params.lr, min(metrics.loss), tags.team, state")
+    if not name or (stat and kind != "metrics") or (not kind and name not in FACTS):
+        raise ClientError(
+            f"{text!r:.200} is no column: write params.NAME, metrics.NAME, min(metrics.NAME), tags.NAME, labels.NAME "
+            f"or a fact, one of {', '.join(sorted(FACTS))}"
+        )
     if len(name) > 1 and name[0] == name[-1] == "`":
         name = name[1:-1].replace("``", "`")
     return [_KINDS.get(kind, "fact"), name, *stat]

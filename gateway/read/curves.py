@@ -24,6 +24,7 @@ INDEX_COLUMNS = (
 
 
 INDEX_FLOATS = ("last", "min", "max")
+AXES = ("step", "time", "relative")
 
 
 class SeriesTable(Table):
@@ -204,6 +205,8 @@ def _float(value: Any) -> float | None:
 
 def _range(axis: str, limits: tuple[float | None, float | None] | None) -> dict[str, Any] | None:
     """Return a range as the API takes it: whole steps and µs inside it."""
+    if axis not in AXES:
+        raise ClientError(f"axis {axis!r:.60} is none of {', '.join(AXES)}")
     if limits is None:
         return None
     first, last = limits

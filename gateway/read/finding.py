@@ -56,7 +56,7 @@ def runs(  # noqa: PLR0913 -- keywords of a question
     }  # fmt: skip
     found = _pages(api, asked, limit, page_token, offset)
     if found.token is not None:
-        cuts.append("more runs match: pass next_page_token as page_token, or limit=None")
+        cuts.append("more runs match: raise the limit (None: all), or continue with next_page_token")
     if found.is_cut:
         cuts.append("values longer than 1,000 characters are cut: gateway.query.get_run has them whole")
     cells = {name: _numbers(key, column) for name, key, column in zip(names, keys, found.columns, strict=True)}

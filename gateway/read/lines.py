@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PAGE_LINES = 1_000
 LINE_COLUMNS = ("at", "stream", "time", "line")
+_FORWARD = ("after", "has_next", "next_token")
 OBSERVATION_COLUMNS = ("at", "series", "step", "time", "type", "value")
 
 
@@ -70,25 +71,27 @@ def _paged(
     api: Api | None, run: str, route: str, field: str, asked: dict[str, Any], limit: int, names: tuple[str, ...]
 ) -> LinesTable:
     rows: list[dict[str, Any]] = []
-    as_of, first, previous = "", True, None
+    read: list[dict[str, Any]] = []
+    way, follows, token = ("before", "has_previous", "previous_token") if "before" in asked else _FORWARD
     with Progress(route) as bar:
         while True:
             page = document(api, run, route, **asked, limit=min(PAGE_LINES, limit - len(rows)))
-            rows += page[field]
-            as_of, token = as_of or offsets_text(page["as_of"]), page["next_token"]
-            previous, first = (page["previous_token"] if page["has_previous"] else None) if first else previous, False
+            read.append(page)
+            rows = page[field] + rows if way == "before" else rows + page[field]
             bar.move(len(rows), field)
-            if not page["has_next"] or len(rows) >= limit or "before" in asked or "around" in asked:
+            if not page[follows] or len(rows) >= limit or "around" in asked:
                 break
-            asked = {**{name: one for name, one in asked.items() if name != "from_time"}, "after": token}
+            asked = {**{name: one for name, one in asked.items() if name != "from_time"}, way: page[token]}
+    oldest, newest = (read[-1], read[0]) if way == "before" else (read[0], read[-1])
+    previous = oldest["previous_token"] if oldest["has_previous"] else None
     cuts = [
-        *(["more follow: pass next_page_token as `after`, or raise `limit`"] if page["has_next"] else []),
-        *(["others come before: pass previous_page_token as `before`"] if previous else []),
+        *(["more follow: raise the limit, or continue after next_page_token"] if newest["has_next"] else []),
+        *(["others come before: raise the limit, or pass previous_page_token as `before`"] if previous else []),
         *(["long ones are cut"] if any(row["cut"] for row in rows) else []),
     ]
     table = LinesTable(
         {name: [row[name] for row in rows] for name in names}, exact=not any(row["cut"] for row in rows),
-        as_of=as_of, cut="; ".join(cuts), next_page_token=token,
+        as_of=offsets_text(read[0]["as_of"]), cut="; ".join(cuts), next_page_token=newest["next_token"],
     )  # fmt: skip
     table.previous_page_token = previous
     return table

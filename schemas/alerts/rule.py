@@ -165,7 +165,9 @@ def _fault(found: ErrorDetails) -> Fault:
         case "extra_forbidden":
             message = "is not known: remove it, or correct its name (docs/alerts.md)"
         case "union_tag_invalid" | "union_tag_not_found":
-            message = f"needs kind, one of {', '.join(KINDS)}"
+            given = found["input"].get("kind") if isinstance(found["input"], dict) else None
+            unknown = "" if given is None else f", and not {given!r:.60}"
+            message = f"needs kind, one of {', '.join(KINDS)}{unknown}"
         case "missing":
             message = "is missing: write it"
         case "value_error":

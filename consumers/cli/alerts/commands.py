@@ -139,8 +139,9 @@ def apply(
     """
     from consumers.cli.alerts.apply import apply_rules
 
-    entries = _read(file)
-    done = asyncio.run(apply_rules(Settings.load(home), entries, prune=prune, dry_run=dry_run))
+    entries, settings = _read(file), Settings.load(home)
+    done = asyncio.run(apply_rules(settings, entries, prune=prune, dry_run=dry_run))
+    _warn_of_targets(settings, entries)
     if as_json:
         print_json({"dry_run": dry_run, "rules": [one._asdict() for one in done]})
     else:
@@ -204,11 +205,15 @@ def mute(
 
     Examples: `gateway alerts mute loss-is-nan --for 2h`, `gateway alerts mute quiet --run r1`
     """
+    from consumers.alerts.evaluator.rules import ALARM
     from consumers.store.alerts.firings import mute as store_mute
+    from consumers.store.alerts.rules import AlertRules
 
     seconds = parse_duration(duration, "--for") if duration else None
 
     async def work(database: Database) -> None:
+        if not rule.startswith(ALARM) and rule not in {one.rule_id for one in await AlertRules(database).load()}:
+            raise BadSettings(f"there is no rule {rule!r:.100}: see `gateway alerts rules`")
         async with database.acquire() as connection:
             await store_mute(connection, rule, run, seconds)
 
@@ -242,7 +247,7 @@ def unmute(
     if as_json:
         print_json({"rule": rule, "run": run, "ended": ended})
     else:
-        print_line(f"ended {ended} mutes of {rule}")
+        print_line(f"{rule} is no longer muted" if ended else f"{rule} was not muted")
 
 
 @app.command()
@@ -321,6 +326,15 @@ def _read(file: Path) -> list[RuleEntry]:
     for one in entries:
         compile_rule(one.id, 0, one.name, one.body(), 0, f"{file}, rule {one.id!r:.60}")
     return entries
+
+
+def _warn_of_targets(settings: Settings, entries: list[RuleEntry]) -> None:
+    """Say on stderr which targets of the rules are in no file, as far as this command knows it."""
+    from consumers.alerts.sending.targets import read_targets
+
+    known = read_targets(settings.alert_targets).targets
+    for name in dict.fromkeys(target for one in entries for target in one.to if target not in known):
+        print_notice(f"no target is named {name!r:.100}: nothing is sent there until GATEWAY_ALERT_TARGETS has it")
 
 
 async def _chosen(database: Database, rule: str, since_ms: int) -> list[Rule]:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.cli.lookup import near_ids
 from gateway.cli.reading.complete import complete_column, complete_series
-from gateway.cli.reading.tables import document, print_missing, print_table, short, spark
+from gateway.cli.reading.tables import document, exactly, print_missing, print_table, short, spark
 from gateway.cli.runs import RunArgument, api_of, complete_run
 from gateway.console import HomeOption, JsonOption, console, print_json, print_notice
 from schemas.runtime.text import escape_unprintable
@@ -89,7 +90,9 @@ def compare(
     """
     from gateway import read
 
-    found = read.diff(*runs, changed_only=not all_rows, sections=section or None, api=api_of(home))
+    api = api_of(home)
+    with near_ids(api, *runs):
+        found = read.diff(*runs, changed_only=not all_rows, sections=section or None, api=api)
     if as_json:
         print_json(document(found, runs=list(dict.fromkeys(runs))))
         return
@@ -103,8 +106,11 @@ def compare(
             last = row["section"]
             out.print(f"{last}")
         out.print(f"  {'≠' if row['differs'] else '='} {row['key']}")
-        for run in ids:
-            out.print(f"      {run}  {short(row['key'], row[run])}")
+        shown = [short(row["key"], row[run]) for run in ids]
+        if row["differs"] and len(set(shown)) == 1:
+            shown = [exactly(row["key"], row[run]) for run in ids]
+        for run, text in zip(ids, shown, strict=True):
+            out.print(f"      {run}  {text}")
     print_missing(found)
 
 
@@ -113,7 +119,7 @@ def diverge(
     b: RunArgument,
     name: NamesOption = None,
     prefix: PrefixOption = None,
-    absolute: Annotated[float, typer.Option(min=0, help="Difference that is none.")] = 0.0,
+    absolute: Annotated[float, typer.Option(min=0, help="Differences up to this do not count.")] = 0.0,
     relative: Annotated[float, typer.Option(min=0, help="The same, as a share of the larger value.")] = 0.0,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -125,9 +131,14 @@ def diverge(
     """
     from gateway import read
 
-    found = read.divergence(a, b, name or None, prefix=prefix, absolute=absolute, relative=relative, api=api_of(home))
+    api = api_of(home)
+    with near_ids(api, a, b):
+        found = read.divergence(a, b, name or None, prefix=prefix, absolute=absolute, relative=relative, api=api)
     if as_json:
         print_json(document(found, first=found.first, compared=found.compared))
+        return
+    if not len(found):
+        print_notice("no such series is in both runs: `gateway runs series RUN` shows what a run has")
         return
     print_table(found, whole=())
     if found.first is None:
@@ -158,9 +169,11 @@ def series(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
     from gateway.read.table import Table
 
     limits = None if start is None and end is None else (start, end)
-    found = read.series(
-        runs, name or None, regex=regex, prefix=prefix, range=limits, axis=axis, buckets=buckets, api=api_of(home)
-    )
+    api = api_of(home)
+    with near_ids(api, *runs):
+        found = read.series(
+            runs, name or None, regex=regex, prefix=prefix, range=limits, axis=axis, buckets=buckets, api=api
+        )
     if as_json:
         print_json(document(found, series=found.series))
         return
@@ -177,14 +190,14 @@ def series(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
         print_table(Table(rows), whole=("curve",))
     print_missing(found)
     if not found.series:
-        print_notice("no series: see what a run has with `gateway runs show RUN`")
+        print_notice("no series: `gateway runs series RUN` without names shows what a run has")
 
 
 def console_lines(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
     run: RunArgument,
     search: Annotated[str | None, typer.Option("-s", "--search", help="Only lines that contain this text.")] = None,
     regex: Annotated[str | None, typer.Option("--regex", help="Only lines that match this pattern.")] = None,
-    stream: Annotated[str | None, typer.Option("--stream", help="Only stdout or stderr.")] = None,
+    stream: Annotated[str | None, typer.Option("--stream", help="Only stdout, stderr or log.")] = None,
     last: Annotated[bool, typer.Option("--last", help="The newest lines instead of the first.")] = False,
     after: Annotated[str | None, typer.Option("--after", help="Continue: next_page_token of an answer.")] = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Lines to show.")] = 1_000,
@@ -198,15 +211,17 @@ def console_lines(  # noqa: PLR0913, PLR0917 -- Typer reads options from the sig
     """
     from gateway import read
 
-    found = read.console(
-        run, search, regex=regex, stream=stream, before="end" if last else None, after=after, limit=limit,
-        api=api_of(home),
-    )  # fmt: skip
+    api = api_of(home)
+    with near_ids(api, run):
+        found = read.console(
+            run, search, regex=regex, stream=stream, before="end" if last else None, after=after, limit=limit, api=api
+        )
     if as_json:
         print_json(document(found))
         return
     for line in found.columns["line"]:
         typer.echo(escape_unprintable(line))
     if not len(found):
-        print_notice("no lines")
+        asked = search or regex or stream or after
+        print_notice("no lines" if asked else 'no lines: start_run(capture={"console": True}) records them')
     print_missing(found)

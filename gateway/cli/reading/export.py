@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from gateway.cli.lookup import near_ids
 from gateway.cli.reading.complete import complete_column, complete_series
 from gateway.cli.runs import api_of, complete_run
 from gateway.console import HomeOption, JsonOption, print_json, print_notice
@@ -71,11 +72,23 @@ def export(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
         raise BadSettings("--json prints to stdout, where the data would go: name a file")
     of_points: dict[str, Any] = {"run_id": runs, "name": name or None, "superseded": superseded or None}
     asked = {"format": format, **(of_points if runs else {"where": where, "column": column or None})}
-    size, as_of = _write(api_of(home), f"/v1/export/{'points' if runs else 'runs'}", asked, file)
+    api = api_of(home)
+    with near_ids(api, *(runs or ())):
+        _refuse_unknown(api, runs or [], name or [])
+        size, as_of = _write(api, f"/v1/export/{'points' if runs else 'runs'}", asked, file)
     if as_json:
         print_json({"file": str(file), "format": format, "bytes": size, "as_of": as_of})
     elif str(file) != "-":
         print_notice(f"{file}: {size:,} bytes, as of offset {as_of}")
+
+
+def _refuse_unknown(api: Api, runs: list[str], names: list[str]) -> None:
+    """Raise BadSettings for a series that none of the runs has: its file would be empty."""
+    from gateway import read
+
+    for name in names if runs else ():
+        if name not in read.index(runs, prefix=name, api=api).columns["series"]:
+            raise BadSettings(f"no series {name!r:.200} in these runs: `gateway runs series RUN` shows what a run has")
 
 
 def _only_file(*files: Path | None) -> tuple[str, Path]:

@@ -69,6 +69,8 @@ def short(name: str, cell: Any) -> str:
         return time_text(cell)
     if isinstance(cell, bool):
         return "yes" if cell else "no"
+    if name.rpartition(".")[2] == "duration" and isinstance(cell, int):
+        return duration_text(cell)
     if isinstance(cell, float):
         return f"{cell:.6g}"
     if isinstance(cell, int):
@@ -76,19 +78,42 @@ def short(name: str, cell: Any) -> str:
     return cell if isinstance(cell, str) else json_text(cell, indent=None)
 
 
+def exactly(name: str, cell: Any) -> str:
+    """Return a value with all its digits, for values that `short` shows alike."""
+    if name in TIMES and isinstance(cell, int):
+        return f"{short(name, cell)}.{cell % 1_000_000:06}"
+    if name.rpartition(".")[2] == "duration" and isinstance(cell, int):
+        return f"{cell:,} µs"
+    return repr(cell) if isinstance(cell, float) else short(name, cell)
+
+
+def duration_text(duration_us: int) -> str:
+    """Return a duration (µs) as `8.23 s` or `2h 03m 05s`."""
+    seconds = duration_us / 1e6
+    if abs(seconds) < 60:
+        return f"{seconds:.3g} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,}h {minutes:02}m {seconds:02}s" if hours else f"{minutes}m {seconds:02}s"
+
+
 def spark(values: Sequence[float], width: int = 16) -> str:
-    """Return a curve as one line of `width` bars, each the last finite value of its share; "·" where there is none."""
+    """
+    Return a curve as one line of `width` bars; "·" where a share of the values has none that is finite.
+
+    Of each share the value farthest from the median of all is drawn, so that a spike or a dip shows.
+    """
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return "·" * min(width, len(values))
-    low, high = min(finite), max(finite)
+    low, high, middle = min(finite), max(finite), sorted(finite)[len(finite) // 2]
     width = min(width, len(values))
     bars = []
     for at in range(width):
         share = values[len(values) * at // width : len(values) * (at + 1) // width]
-        known = [value for value in share if math.isfinite(value)]
-        level = 0.0 if not known or high == low else (known[-1] / 2 - low / 2) / (high / 2 - low / 2)  # no overflow
-        bars.append(BARS[min(7, int(level * 8))] if known else "·")
+        far = max((one for one in share if math.isfinite(one)), key=lambda one: abs(one - middle), default=None)
+        level = 0.0 if far is None or high == low else (far / 2 - low / 2) / (high / 2 - low / 2)  # no overflow
+        bars.append("·" if far is None else BARS[min(7, int(level * 8))])
     return "".join(bars)
 
 

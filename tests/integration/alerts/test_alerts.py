@@ -322,6 +322,8 @@ async def test_rules_change_while_it_runs_and_the_api_shows_what_fired(stage: St
         again = await stage.command("apply", str(rules_file(stage)), "--prune", "--dry-run")
         assert [one["result"] for one in again["rules"]] == ["unchanged", "unchanged", "deleted"]
         await stage.command("mute", "rate", "--for", "1h")
+        unknown = await asyncio.to_thread(gateway_with, stage.variables, "alerts", "mute", "rat", timeout_s=100)
+        assert (unknown.returncode, "there is no rule 'rat'" in unknown.stderr) == (2, True)
         await stage.write(author.metrics("loss", [math.nan], first_step=1), author.metrics("rate", [2.0]))
 
         async def nan_fires() -> bool:

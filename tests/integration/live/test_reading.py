@@ -262,6 +262,34 @@ async def test_runs_are_compared_searched_and_followed_by_commands(live: Live) -
     assert ["compare 2 to 20" in wrong[0][1], *("no run 'gone'" in output for _, output in wrong[1:])] == [True] * 4
 
 
+async def test_commands_say_what_to_do_in_their_own_words(live: Live, tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        return CliRunner().invoke(main.app, ["runs", *arguments]).output
+
+    lines = [f"line {number}" for number in range(2_500)]
+    text = ev.ConsoleText(time=START, lines=lines, times=[START + number for number in range(2_500)])
+    await live.publish([Author("two", "console").envelope(text)])
+    asked = {
+        "did you mean 'two'?": ("series", "tw"),
+        "no run 'absent' (a new one appears": ("console", "absent"),
+        "no series 'nothing' in these runs": ("export", "one", "--name", "nothing", "--csv", str(tmp_path / "n")),
+        "no such series is in both runs": ("diverge", "one", "two", "--name", "nothing"),
+        'start_run(capture={"console": True}) records them': ("console", "one"),
+        "raise the limit": ("search", "-n", "1"),
+        "write params.NAME, metrics.NAME": ("search", "-c", "loss"),
+        "correct the expression": ("console", "two", "--regex", "("),
+        "stdout": ("console", "two", "--stream", "other"),
+    }
+    said = {expected: await asyncio.to_thread(run, *words) for expected, words in asked.items()}
+    last = await asyncio.to_thread(lambda: read.console("two", before="end", limit=2_200))
+
+    assert {expected: output for expected, output in said.items() if expected not in output} == {}
+    assert [output for output in said.values() if "GET /v1/runs" in output] == []
+    assert last.columns["line"] == lines[-2_200:]
+    assert last.previous_page_token is not None
+    assert "others come before" in last.cut
+
+
 async def test_a_reader_that_goes_away_ends_a_command_without_a_trace(live: Live) -> None:
     variables = environment(GATEWAY_LIVE_URL=live.url)
     for words in (["export", "one", "--csv", "-"], ["series", "one", "--json"]):

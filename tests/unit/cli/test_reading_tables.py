@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cli.reading.tables import BARS, document, print_table, spark
+from gateway.cli.reading.tables import BARS, document, exactly, print_table, short, spark
 from gateway.read.table import Table
 
 RUN = "0198f1c2-7d3e-7000-8000-0123456789ab"
@@ -62,3 +62,25 @@ def test_a_curve_has_a_bar_for_each_share_and_the_extremes_are_the_lowest_and_th
                 assert bar == BARS[0]
             elif finite and value == max(finite) and value / 2 > min(finite) / 2:
                 assert bar == BARS[-1]
+
+
+def test_a_curve_shows_a_spike_and_a_dip_wherever_they_are() -> None:
+    flat = [1.0] * 100
+    up, down = [*flat[:33], 9.0, *flat[34:]], [*flat[:33], 0.0, *flat[34:]]
+
+    assert spark(up, 10) == "▁▁▁█▁▁▁▁▁▁"
+    assert spark(down, 10) == "███▁██████"
+
+
+@pytest.mark.parametrize(
+    ("duration_us", "text"), [(0, "0 s"), (8_226_365, "8.23 s"), (59_999_999, "60 s"), (725_400_000, "12m 05s"),
+                              (3_725_000_000, "1h 02m 05s"), (-2_000_000, "-2 s")],
+)  # fmt: skip
+def test_durations_have_a_unit(duration_us: int, text: str) -> None:
+    assert short("duration", duration_us) == short("main/1.duration", duration_us) == text
+
+
+def test_values_that_look_alike_are_told_apart() -> None:
+    assert exactly("created", 1_700_000_000_000_001) == "2023-11-14 22:13:20.000001"
+    assert exactly("loss.last", 0.1234567891) == "0.1234567891"
+    assert exactly("duration", 8_226_365) == "8,226,365 µs"

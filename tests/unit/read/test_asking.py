@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.store.search.filter_terms import RUN_FACTS
 from gateway.client.errors import ClientError
-from gateway.read.asking import column_key, column_name, order_keys, run_ids
+from gateway.client.query import Api
+from gateway.read.asking import FACTS, column_key, column_name, order_keys, run_ids
+from gateway.read.curves import series
 from gateway.read.table import Table
 
 
@@ -35,10 +38,19 @@ def test_a_column_is_read_as_it_is_written(kind: str, name: str) -> None:
     assert column_key(column_name([kind, name])) == [kind, name]
 
 
-@pytest.mark.parametrize("text", ["", "min(params.lr)", "min(state)", "min(metrics.loss"])
+@pytest.mark.parametrize("text", ["", "min(params.lr)", "min(state)", "min(metrics.loss", "loss", "param.lr"])
 def test_what_is_no_column_is_refused(text: str) -> None:
     with pytest.raises(ClientError, match="is no column: write params"):
         column_key(text)
+
+
+def test_facts_are_those_of_filters() -> None:
+    assert set(RUN_FACTS) == FACTS
+
+
+def test_an_axis_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ClientError, match="axis 'wall' is none of step, time, relative"):
+        series("run", axis="wall", api=Api("http://127.0.0.1:9"))
 
 
 def test_orders_have_a_column_and_a_direction() -> None:

@@ -45,7 +45,7 @@ class _Bounds(NamedTuple):
 async def console(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the signature
     request: Request,
     run_id: str,
-    stream: Annotated[str | None, Query(max_length=1_000)] = None,
+    stream: Literal["stdout", "stderr", "log"] | None = None,
     search: Text = "",
     regex: Text = "",
     from_time: Time = None,
@@ -146,7 +146,9 @@ async def _page(
         try:
             rows = await now.content.page(kind, wanted, after=bounds.after, before=bounds.before, limit=limit)
         except SearchError as error:
-            raise Failure(400, str(error), "search for other text, or from a time that is nearer") from None
+            is_wrong = str(error).startswith("regex:")
+            next_step = "correct the expression" if is_wrong else "search for other text, or from a time that is nearer"
+            raise Failure(400, str(error), next_step) from None
     return rows, folded
 
 
