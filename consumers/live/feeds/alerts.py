@@ -57,10 +57,13 @@ class AlertChanges:
 
     async def _run(self) -> None:
         while self._feeds:
+            after = self._after
             try:
-                found = await self.after(self._after)
+                found = await self.after(after)
             except StoreUnavailable:
                 found = []
+            if self._after < after:  # meanwhile a reader joined that knows less
+                continue
             if found:
                 self._after = found[-1].number
             for feed in list(self._feeds):

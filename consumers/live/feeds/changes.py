@@ -223,7 +223,7 @@ class ChangesFeed(ABC):
             changes.join(self, known)
             return
         missed = set[Subject]()
-        reading = Missed(tail, changes.turns, subject_of, lambda: changes.join(self, ()))
+        reading = Missed(tail, changes.turns, subject_of, lambda: None)  # what comes meanwhile is among the recent ones
         try:
             missing = sum(left(tail.positions, positions).values())
             if not why and missing > MAX_MISSED:
@@ -235,8 +235,10 @@ class ChangesFeed(ABC):
                             yield []
                         else:
                             missed.add(one)
-                changes.join(self, list(missed))
-                return
+                if (known := changes.recent.since(positions)) is not None:
+                    changes.join(self, list(missed.union(known)))
+                    return
+                why = "more changed at once than a stream can name"
         except LogGap as error:
             why = str(error)
         self._positions = self._reached = dict(tail.positions)

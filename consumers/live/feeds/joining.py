@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Literal, TypeVar
 
 from consumers.live.stream.messages import Message
-from consumers.live.stream.subscribers import MAX_QUEUE_MESSAGES
+from consumers.live.stream.subscribers import MAX_QUEUE_BYTES, MAX_QUEUE_MESSAGES
 from consumers.log.dedup import Ledger, admit
 
 MAX_KNOWN = 10_000  # producers, and named steps
@@ -26,6 +26,7 @@ class Joining:
         """Everything below these offsets was given."""
         self.is_lost = False
         self._early: list[Message] | None = None  # of the tail, while the stream catches up
+        self._bytes = 0  # of these
         self._next = dict(positions)
         self._ledgers: OrderedDict[tuple[str, str], tuple[int, Ledger]] = OrderedDict()
         self._attempts: OrderedDict[tuple[str, str], int] = OrderedDict()
@@ -38,8 +39,9 @@ class Joining:
         """Keep a message of the tail for later, and tell so, while the stream catches up."""
         if self._early is None:
             return False
-        if len(self._early) < MAX_QUEUE_MESSAGES:
+        if len(self._early) < MAX_QUEUE_MESSAGES and self._bytes + message.size <= MAX_QUEUE_BYTES:
             self._early.append(message)
+            self._bytes += message.size
         else:
             self.is_lost = True
         return True

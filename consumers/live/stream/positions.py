@@ -8,7 +8,7 @@ Every number is the next offset to read, as everywhere in this project. So `as_o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 MAX_TEXT = 100_000  # characters; twice what 10,000 partitions, the maximum of the settings, need
 _FORM = re.compile(r"\d{1,9}:\d{1,18}(,\d{1,9}:\d{1,18})*", re.ASCII)
@@ -25,6 +25,16 @@ def parse_positions(text: str) -> dict[int, int]:
             raise ValueError(f"partition {partition} is named twice")
         positions[partition] = offset
     return positions
+
+
+def added_since(positions: Mapping[int, int], now: Iterable[int]) -> set[int]:
+    """
+    Return the partitions of `now` that a topic got after these positions of all its partitions were written.
+
+    Positions of some partitions, or of the first one alone, tell nothing about the others: then there are none.
+    """
+    is_whole = len(positions) > 1 and positions.keys() == set(range(len(positions)))
+    return set(now) - positions.keys() if is_whole else set()
 
 
 def write_positions(positions: Mapping[int, int]) -> str:

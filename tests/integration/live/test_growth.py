@@ -10,7 +10,7 @@ import pytest
 from consumers.log import reader
 from schemas.wire import Envelope, encode
 from tests.support import services
-from tests.support.live_server import Live, serving, settings_for, stream, until
+from tests.support.live_server import Live, fold, serving, settings_for, stream, until
 from tests.support.log_author import Author, producer
 
 
@@ -86,3 +86,26 @@ async def test_a_browser_that_reconnects_reads_the_new_partitions_from_their_beg
         event = await frames.next()
 
     assert (event["run_id"], event["partition"], event["offset"]) == ("after", 2, 0)
+
+
+async def test_topics_and_deltas_that_go_on_have_what_a_new_partition_got_meanwhile(live: Live) -> None:
+    author = Author("after")
+    await services.add_partitions(live.settings.kafka, live.settings.topic, 3)
+    await write_to(live, (2, author.start()), (2, author.metrics("loss", [1.0])))
+    await fold(live.settings)
+
+    async def has_read() -> bool:
+        return live.server.connections.tail.positions.get(2) == 2
+
+    await until(has_read, "the tail has read the new partition")
+    body = {"runs": {}, "series": {"runs": ["after"]}, "since": "0:0,1:0"}
+    names = list[str]()
+    async with live.http.stream("POST", "/v1/stream", json=body) as answer:
+        async for line in answer.aiter_lines():
+            names += [line.split()[1]] if line.startswith("event: ") and "alive" not in line else []
+            if len(names) == 2:
+                break
+    deltas = await live.http.post("/v1/series/deltas", json={"runs": ["after"], "since": "0:0,1:0"})
+
+    assert sorted(names) == ["runs", "series"]
+    assert [row["columns"]["values"] for row in deltas.json()["series"]] == [[1.0]]

@@ -198,7 +198,7 @@ async def test_a_browser_that_does_not_read_is_dropped_and_slows_no_other(live: 
             writing = asyncio.create_task(live.publish_unfolded(envelopes))
             events = await until_stored(frames, 399_999)
             await writing
-            states = {one.state for one in live.server.connections.subscribers._every if one.run_id is None}
+            states = {one.state for one in live.server.connections.subscribers._every if one.run_ids is None}
 
     assert steps(events) == list(range(400_000))
     assert states <= {"overrun"}  # or already removed

@@ -18,8 +18,15 @@ import httpx
 import pytest
 
 from consumers.live.api.streams import opening
+from consumers.live.api.streams.questions import RunsTopic
+from consumers.live.feeds.alerts import AlertChanges, AlertsFeed
+from consumers.live.feeds.feed import Begin
+from consumers.live.feeds.runs import RunsFeed
+from consumers.live.stream.positions import parse_positions
+from consumers.store.alerts.firings import AlertChange
 from consumers.store.alerts.states import AlertStates, Batch, FiringRow, Resolution
-from consumers.store.pool import open_database
+from consumers.store.pool import Database, open_database
+from consumers.store.read.reader import StoreReader
 from schemas import events as ev
 from schemas.columns import float_from_json
 from schemas.runtime.access.tokens import create_token
@@ -302,6 +309,83 @@ async def check_limited_tokens(live: Live) -> None:
 
 async def is_anna(http: httpx.AsyncClient) -> bool:
     return bool((await http.get("/v1/me")).json().get("name") == "anna")
+
+
+async def test_a_position_moves_past_what_was_missed_only_when_that_was_told(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    missed, other = Author("missed"), Author("other")
+    await write(kafka, topic, [missed.start()])
+    async with serving(settings_for(kafka, topic, database, tmp_path)) as live:  # what is older is not in its memory
+        connections = live.server.connections
+        await until(lambda: is_connected(live), "the tail reads the log")
+        feed = RunsFeed(
+            RunsTopic().wanted(), None, connections.changes, connections.store, Begin(parse_positions("0:0,1:0"))
+        )
+        begun = feed.token
+        async for events in feed.catch_up():
+            assert not events
+        await live.publish([other.start()])
+        while not (told := await feed.take()):
+            assert feed.token == begun
+            await asyncio.sleep(0.01)
+        feed.close()
+
+    assert "missed" in json.loads(told[0].data)["changed"]
+
+
+async def is_connected(live: Live) -> bool:
+    return bool(live.server.connections.tail.positions)
+
+
+class SlowChanges(AlertChanges):
+    """Asks, while `goes_on` is set."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(lambda: StoreReader(database))
+        self.goes_on, self.is_asking = asyncio.Event(), asyncio.Event()
+        self.goes_on.set()
+
+    async def after(self, number: int) -> list[AlertChange]:
+        self.is_asking.set()
+        await self.goes_on.wait()
+        return await super().after(number)
+
+
+async def test_a_reader_that_joins_while_alerts_are_asked_for_has_those_before(database: str) -> None:
+    db = await open_database(database)
+    changes = SlowChanges(db)
+
+    async def fire(rule_id: str) -> None:
+        await AlertStates(db, "topic").commit(Batch({}, (), (), [fired(rule_id)], ()))
+
+    try:
+        known, late = (AlertsFeed(changes, 0, None, None) for _ in range(2))
+        await fire("one")
+        changes.join(known)
+        await told_of(known, ["one"])
+        changes.goes_on.clear()
+        changes.is_asking.clear()
+        await changes.is_asking.wait()  # for what follows the first alert
+        changes.join(late)
+        await fire("two")
+        changes.goes_on.set()
+        await told_of(late, ["one", "two"])
+    finally:
+        changes.close()
+        await db.close()
+
+
+async def told_of(feed: AlertsFeed, rules: list[str]) -> None:
+    """Take alerts until those of these rules have come."""
+    told: list[str] = []
+
+    async def is_told() -> bool:
+        told.extend(json.loads(one.data)["rule_id"] for one in await feed.take())
+        return len(told) >= len(rules)
+
+    await until(is_told, f"alerts of {rules} are told")
+    assert told == rules
 
 
 async def test_one_that_never_reads_is_dropped_with_a_reason_while_the_others_have_every_point(

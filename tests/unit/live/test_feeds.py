@@ -20,6 +20,7 @@ from consumers.live.feeds.waiting import WaitingRows
 from consumers.live.stream.messages import Message
 from consumers.live.stream.positions import write_positions
 from consumers.live.stream.recent import Recent
+from consumers.live.stream.subscribers import MAX_QUEUE_BYTES
 from consumers.log.record import Record
 from schemas import events as ev
 from schemas.columns import float_from_json
@@ -112,8 +113,8 @@ def test_a_reader_that_takes_has_rows_as_they_were_recorded() -> None:
     assert "first_offset" not in document
 
 
-def message(author: Author, offset: int) -> Message:
-    return Message(author.metrics("loss", [1.0]), partition=0, offset=offset, size=1)
+def message(author: Author, offset: int, size: int = 1) -> Message:
+    return Message(author.metrics("loss", [1.0]), partition=0, offset=offset, size=size)
 
 
 def test_a_record_that_came_twice_is_repeated_and_one_from_before_the_stream_is_late() -> None:
@@ -125,6 +126,18 @@ def test_a_record_that_came_twice_is_repeated_and_one_from_before_the_stream_is_
     assert [joining.admit(each) for each in (one, two, one, before, before, two)] == [
         "new", "new", "repeated", "late", "repeated", "repeated",
     ]  # fmt: skip
+
+
+def test_what_comes_while_a_stream_catches_up_is_bounded_in_bytes() -> None:
+    author, joining = Author("run"), Joining({})
+    joining.begin()
+    half = MAX_QUEUE_BYTES // 2
+
+    assert all(joining.holds_back(message(author, offset, half)) for offset in range(2))
+    assert not joining.is_lost
+    assert joining.holds_back(message(author, 2))
+    assert joining.is_lost
+    assert [one.offset for one in joining.end()] == [0, 1]
 
 
 def test_another_attempt_is_noticed() -> None:

@@ -29,7 +29,7 @@ from consumers.live.feeds.rows import Row, text_of
 from consumers.live.feeds.series import may_rewrite, row_at
 from consumers.live.stream.catch_up import FETCH_RECORDS, FETCH_WAIT_MS
 from consumers.live.stream.messages import Message, key_text, to_message
-from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_positions
+from consumers.live.stream.positions import MAX_TEXT, added_since, parse_positions, write_positions
 from consumers.live.stream.tail import Tail
 from consumers.log.reader import LogReader
 from consumers.log.watermarks import close_quietly
@@ -71,6 +71,7 @@ async def series_deltas(request: Request) -> Response:
         repeating = await now.series_charts.repeating(question.runs)
     for partition in since.keys() - folded.keys():
         raise Failure(400, f"parameter since: nothing of partition {partition} is folded", SINCE_STEP)
+    since |= dict.fromkeys(added_since(since, folded), 0)
     as_of = {**folded, **{part: max(offset, folded[part]) for part, offset in since.items()}}
     answer = SeriesDeltas(as_of=write_positions(as_of), series=[], too_old=False, reason="")
     rows: list[Row] = []

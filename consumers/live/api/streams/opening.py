@@ -21,6 +21,7 @@ from consumers.live.feeds.reader import Reader
 from consumers.live.feeds.runs import RunsFeed
 from consumers.live.feeds.saved import SavedFeed
 from consumers.live.feeds.series import SeriesFeed, Source
+from consumers.live.stream.positions import added_since
 from consumers.live.stream.subscribers import MAX_SUBSCRIBERS, Subscribers
 from consumers.log.reader import shorter_log
 from consumers.store.read.charts.found import BadRegex
@@ -110,7 +111,9 @@ class _Feeds:
             end = (await self._connections.bounds.ask()).end
             if problem := shorter_log(self._connections.topic, given, end, "since"):
                 return Begin(now, problem)
-        return Begin({**now, **given})
+        added = added_since(given, now)
+        first = (await self._connections.bounds.ask()).first if added else {}
+        return Begin({**now, **given, **{part: first[part] for part in added}})
 
     def _refuse_limited(self, concerns_all: bool, what: str) -> None:
         if concerns_all and self._experiments is not None:
