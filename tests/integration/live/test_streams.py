@@ -384,7 +384,7 @@ async def told_of(feed: AlertsFeed, rules: list[str]) -> None:
         told.extend(json.loads(one.data)["rule_id"] for one in await feed.take())
         return len(told) >= len(rules)
 
-    await until(is_told, f"alerts of {rules} are told")
+    await until(is_told, f"the reader has the alerts of {rules}")
     assert told == rules
 
 
