@@ -55,6 +55,7 @@ class Server(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # anyone at this machine could name another address, such as a trusted proxy's
                 http=Protocol,
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
             )

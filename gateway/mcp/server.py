@@ -92,7 +92,7 @@ def serve_http(app: ASGIApp, host: str, port: int) -> None:
     """Serve the web application at `http://host:port/mcp` until the process ends."""
     import uvicorn
 
-    uvicorn.run(app, host=host, port=port, log_level="warning", lifespan="on")
+    uvicorn.run(app, host=host, port=port, log_level="warning", lifespan="on", proxy_headers=False)
 
 
 def _called(tool: Tool) -> Callable[..., Awaitable[str]]:

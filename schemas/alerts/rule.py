@@ -27,11 +27,16 @@ if TYPE_CHECKING:
 
 MAX_WHERE = 10_000  # characters
 MAX_REGEX = 200  # characters
-MAX_REPEATS = 3  # in a regex
+MAX_REPEATS = 2  # in a regex; of 3, Python's `re` tries all places of each in a name, which takes minutes
+MAX_WAYS = 100_000  # through a regex, of which a repeat counts as REPEAT
+REPEAT = 100
 MAX_RULES = 10_000  # of one file
 TARGET = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _UNBOUNDED = re.compile(r"(?<!\\)(?:\\\\)*[*+]|\{\d*,\d*\}")
 _REPEATED_GROUP = re.compile(r"(?<!\\)(?:\\\\)*\)(?:[*+]|\{)")
+_PLAIN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^]\\])*\]", re.DOTALL)  # an escape, or a class of characters
+_OPTIONAL = re.compile(r"(?<![(*+?}])\?")
+_VERBOSE = re.compile(r"\(\?(?:#|[a-zA-Z]*x)")  # what follows reads as something else
 _BACK_REFERENCE = re.compile(r"\\[1-9]|\(\?P=|\(\?\(")
 _OF_RUNS = ("run_ended", "record_missing")  # kinds of conditions that no series has
 
@@ -53,10 +58,15 @@ class SeriesChoice(Part):
             re.compile(text)
         except re.error as error:
             raise ValueError(f"it is no regular expression ({error}): correct it, or use prefix") from None
+        if _VERBOSE.search(text):
+            raise ValueError("it has a comment or sets the flag x: write it without")
         if _REPEATED_GROUP.search(text) or _BACK_REFERENCE.search(text):
             raise ValueError("it repeats a group or refers back to one: write it without, or use prefix")
-        if len(_UNBOUNDED.findall(text)) > MAX_REPEATS:
+        repeats = len(_UNBOUNDED.findall(text))
+        if repeats > MAX_REPEATS:
             raise ValueError(f"it has more than {MAX_REPEATS} of * + {{n,}}: write at most {MAX_REPEATS}")
+        if _ways(text) * REPEAT**repeats > MAX_WAYS:
+            raise ValueError("it has too many of ? and |: write fewer, or several rules")
         return text
 
     @model_validator(mode="after")
@@ -64,6 +74,21 @@ class SeriesChoice(Part):
         if sum(one is not None for one in (self.name, self.prefix, self.regex)) != 1:
             raise ValueError("write one of name, prefix, regex")
         return self
+
+
+def _ways(text: str) -> int:
+    """Return in how many ways a regex without repeats can be tried at most: each ? doubles them, each group adds |."""
+    plain = _PLAIN.sub("x", text)
+    ways: int = 2 ** len(_OPTIONAL.findall(plain))
+    open_groups = [1]
+    for sign in plain:
+        if sign == "(":
+            open_groups.append(1)
+        elif sign == "|":
+            open_groups[-1] += 1
+        elif sign == ")":
+            ways *= open_groups.pop()
+    return ways * open_groups[0]
 
 
 class AlertRule(Part):

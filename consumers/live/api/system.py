@@ -13,6 +13,7 @@ from consumers.live.api.connections import connections_of
 from consumers.live.api.errors import RETRY_AFTER_S
 from consumers.live.api.responses import json_response
 from schemas.runlog import RunLog
+from schemas.runtime.access.identity import identity_of
 
 
 async def healthz(request: Request) -> JSONResponse:
@@ -36,6 +37,8 @@ async def status(request: Request) -> Response:
     found = await connections_of(request).status()
     if problem := request.app.state.access.credentials.tokens.problem:
         found = found.model_copy(update={"problems": [*found.problems, problem]})
+    if identity_of(request.scope).experiments is not None:  # it names a run, of any experiment
+        found = found.model_copy(update={"newest_dead_letter": None})
     return json_response(found)
 
 

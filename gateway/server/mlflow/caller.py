@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from fastapi import Request
 
+from gateway.server.mlflow.errors import Refused
 from schemas.runtime.access.credentials import shown_token
 from schemas.runtime.access.identity import Identity, identity_of
 
@@ -24,7 +25,13 @@ CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)  # None: 
 
 
 def enter(request: Request) -> None:
-    """Let what this task does from now on be done for the sender of a request."""
+    """
+    Let what this task does from now on be done for the sender of a request.
+
+    Raises Refused for a session that is limited: without a token, a query API on loopback would answer everything.
+    """
     identity = identity_of(request.scope)
-    limited = identity.experiments is not None
-    CALLER.set(Caller(identity, shown_token(request.headers.get("authorization", ""))) if limited else None)
+    token = shown_token(request.headers.get("authorization", ""))
+    if identity.experiments is not None and not token:
+        raise Refused("PERMISSION_DENIED", "a login that is limited to experiments is none here: send its token")
+    CALLER.set(Caller(identity, token) if identity.experiments is not None else None)

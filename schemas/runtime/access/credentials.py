@@ -65,11 +65,6 @@ class Credentials:
             return headers.get("x-forwarded-for", "").rpartition(",")[2].strip()[:100] or peer
         return peer
 
-    def is_secure(self, headers: Mapping[str, str], peer: str, scheme: str) -> bool:
-        """Tell whether the browser speaks https, to this server or to a trusted proxy."""
-        by_proxy = self._proxy is not None and self._proxy.is_it(peer)
-        return scheme == "https" or (by_proxy and headers.get("x-forwarded-proto", "").lower() == "https")
-
     def find(self, headers: Mapping[str, str], peer: str) -> Found:
         """Return who sent a request with these headers. A wrong token is refused, whatever else there is."""
         if authorization := headers.get("authorization", ""):
@@ -85,6 +80,14 @@ class Credentials:
         if self._is_open:
             return Found(LOCAL)
         return Found(None, MISSING)
+
+    def are_still(self, who: Identity, headers: Mapping[str, str]) -> bool:
+        """Tell whether the token or session of who sent a request with these headers is still in force."""
+        if not who.token_id:
+            return True
+        if who.csrf:
+            return self.sessions.find(cookie_of(headers.get("cookie", ""))) == who
+        return self.tokens.by_id(who.token_id)[0] == who
 
     def _holder(self, text: str, address: str) -> Found:
         if self._is_open and not is_own_form(text):

@@ -63,6 +63,11 @@ class Access:
     challenge: str = "Bearer"
     lines: RateLimit = field(default_factory=lambda: RateLimit(LINES_PER_S, LINES))
 
+    def watch(self, scope: Scope) -> Callable[[], bool]:
+        """Return what tells, during a long answer, whether its reader still has a token or a session in force."""
+        headers, who = _headers_of(scope), scope[KEY]
+        return lambda: self.credentials.are_still(who, headers)
+
 
 def access_of(settings: Settings, host: str, needs: Needs, *, is_api: bool = False, **more: Any) -> Access:
     """

@@ -41,11 +41,11 @@ class Sessions:
         self._tokens = tokens
         self._ended: OrderedDict[str, int] = OrderedDict()  # by their random part: when they would have ended
 
-    def begin(self, identity: Identity) -> Session:
-        """Return a session of who holds a token. Raises KeyError if the token is not in force any more."""
+    def begin(self, identity: Identity) -> Session | None:
+        """Return a session of who holds a token; None if the token has ended meanwhile."""
         holder, digest = self._tokens.by_id(identity.token_id)
         if holder is None:
-            raise KeyError(identity.token_id)
+            return None
         now, expires = int(time.time()), self._tokens.expires(identity.token_id)
         end = min(now + SESSION_S, int(expires.timestamp()) if expires is not None else now + SESSION_S)
         text = f"v1.{identity.token_id}.{end}.{secrets.token_urlsafe(16)}"
@@ -55,7 +55,9 @@ class Sessions:
         """Return who has this session, with the CSRF value that changes need; None for no session."""
         text, _, signature = cookie.rpartition(".")
         parts = text.split(".")
-        if len(cookie) > MAX_COOKIE or len(parts) != 4 or parts[0] != "v1" or not parts[2].isdecimal():
+        if len(cookie) > MAX_COOKIE or not cookie.isascii() or len(parts) != 4 or parts[0] != "v1":
+            return None
+        if not parts[2].isdecimal():
             return None
         holder, digest = self._tokens.by_id(parts[1])
         if holder is None or not hmac.compare_digest(signature, _sign(digest, "session", text)):

@@ -30,6 +30,7 @@ VERSION = 1
 MAX_TOKENS = 100_000
 MAX_NAME = 200  # characters of the name of a token or experiment
 _TEXT = re.compile(r"gw_([a-z0-9]{10})_[A-Za-z0-9_-]{43}")
+_DIGEST = re.compile("[0-9a-f]{64}")
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
@@ -101,7 +102,7 @@ def read_tokens(path: Path) -> dict[str, Token]:
         if document["version"] != VERSION:
             raise ValueError(f"its version is {document['version']!r:.20}")
         tokens = [_token(one) for one in document["tokens"]]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadSettings(
             f"tokens_file {path} is damaged ({type(error).__name__}: {error}): restore it, or delete it and create the "
             "tokens again with `gateway tokens create`"
@@ -127,8 +128,10 @@ def _token(given: Any) -> Token:
         expires=given.get("expires"),
         revoked=given.get("revoked"),
     )
-    texts = (found.id, found.name, found.sha256, *found.scopes, *(found.experiments or ()))
+    texts = (found.id, found.name, found.created, found.changed, *found.scopes, *(found.experiments or ()))
     if not all(isinstance(one, str) for one in texts) or not set(found.scopes) <= set(SCOPES):
+        raise ValueError(f"token {found.id!r:.20} has no such form")
+    if not _DIGEST.fullmatch(found.sha256):
         raise ValueError(f"token {found.id!r:.20} has no such form")
     if found.expires is not None and datetime.fromisoformat(found.expires).tzinfo is None:
         raise ValueError(f"token {found.id!r:.20} expires at a time without a zone")
@@ -138,6 +141,7 @@ def _token(given: Any) -> Token:
 @contextmanager
 def _changing(path: Path) -> Iterator[dict[str, Token]]:
     """Let one process at a time change the tokens: it changes the dict, which then replaces the file."""
+    path = path.resolve()  # a link stays one: other machines read the file that it names
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -19,11 +19,14 @@ from consumers.store.statements import sql
 from gateway.server.app import create_app as create_ingest
 from gateway.server.mlflow.app import create_app as create_door
 from schemas import events as ev
-from schemas.runtime.access.tokens import create_token
+from schemas.runtime.access.guard import NOBODY
+from schemas.runtime.access.sessions import COOKIE, Sessions
+from schemas.runtime.access.token_file import TokenFile
+from schemas.runtime.access.tokens import create_token, revoke_token
 from schemas.subjects import Subject
 from schemas.wire import Envelope, ProducerId, RegistryEnvelope, encode
-from tests.support.live_server import Live, folding, serving, settings_for, stream, training, until
-from tests.support.log_author import START, Author
+from tests.support.live_server import Live, fold, folding, serving, settings_for, stream, training, until
+from tests.support.log_author import START, Author, write_records
 
 MINE, OTHER = "digits run", "verses run"
 # Questions that have a body, which name both runs.
@@ -79,6 +82,9 @@ async def test_no_answer_about_runs_has_those_of_other_experiments(live: Live) -
     rows = [row for row, need in TABLE.items() if need.limited and "read" in need.scopes]
     rows = [row for row in rows if tuple(row.split(" ", 1)) in served]
     by_id = ("POST /v1/runs/diff", "POST /v1/runs/divergence")
+    parked = encode(Author(OTHER, "broken").start())._replace(value=b"no event")
+    await write_records(live.settings.kafka, live.settings.topic, [parked])
+    await fold(live.settings)
     lists = [row for row in rows if "{" not in row and "/stream" not in row and row not in by_id]
     for row in lists:
         method, _, path = row.partition(" ")
@@ -91,6 +97,25 @@ async def test_no_answer_about_runs_has_those_of_other_experiments(live: Live) -
         assert answer.status_code == 200 or (row not in BODIES and row not in QUERIES), (row, answer.text)
         assert [one for one in SECRETS if one in answer.text] == [], row
     assert [run["run_id"] for run in (await live.json("/v1/runs"))["runs"]] == [MINE]
+
+
+async def test_no_filter_and_no_order_tells_of_other_experiments(live: Live) -> None:
+    wheres = (
+        "experiment = 'verses'",
+        "experiment_id != '7'",
+        "name = 'of verses'",
+        "metrics.secret > 0",
+        "tag != 'digits'",
+    )
+    keys = (["fact", "experiment"], ["fact", "name"], ["metric", "secret"])
+    for where, key in [(where, key) for where in wheres for key in keys]:
+        order = [{"key": key, "descending": True}]
+        asked = {"where": where, "order_by": order}
+        found = await live.http.post("/v1/runs/documents", json=asked)
+        every = await live.http.post("/v1/runs/documents", json={"order_by": order})
+
+        assert (found.status_code, found.json()["runs"]) == (200, [])
+        assert [one["run_id"] for one in every.json()["runs"]] == [MINE]
 
 
 async def test_a_run_of_another_experiment_is_unknown(live: Live) -> None:
@@ -125,6 +150,24 @@ async def test_a_stream_has_only_runs_of_its_experiments(live: Live) -> None:
 
         assert seen <= {MINE, "new digits"}
         assert "new digits" in seen
+
+
+@pytest.mark.parametrize("path", ["/v1/stream", "/v1/stream/series", "/v1/stream/runs"])
+async def test_a_stream_of_a_revoked_token_has_nothing_more(live: Live, path: str) -> None:
+    asked = {"run_id": MINE} if path.endswith("series") else {}
+    async with live.http.stream("GET", path, params=asked) as answer:
+        lines = answer.aiter_lines()
+        assert (await anext(lines)).startswith(("retry", "id"))
+        revoke_token(live.settings.tokens_path, "anna")
+        await until(lambda: is_refused(live), "the token is refused")
+        await live.publish([Author(MINE, "later").metrics("loss", [0.25])])
+        rest = [line async for line in lines]
+
+        assert [line for line in rest if MINE in line] == []
+
+
+async def is_refused(live: Live) -> bool:
+    return (await live.get("/v1/me")).status_code == 401
 
 
 async def test_each_table_with_rows_of_runs_is_limited(live: Live) -> None:
@@ -206,5 +249,12 @@ async def test_the_door_is_limited_as_well(live: Live) -> None:
         assert await code("GET", "/registered-models/search") == 403
         found = await http.post(f"{base}/runs/search", json={"experiment_ids": ["7", "8"]})
         assert [one for one in SECRETS if one in found.text] == []
+        token = http.headers.pop("Authorization").split()[1]
+        tokens = TokenFile(live.settings.tokens_path)
+        session = Sessions(tokens).begin(tokens.find(token)[0] or NOBODY)  # who holds a token can make one
+        cookie = {"Cookie": f"{COOKIE}={session.cookie if session else ''}"}
+        refused = await http.get(f"{base}/runs/get", params={"run_id": OTHER}, headers=cookie)
+        assert (refused.status_code, OTHER in refused.text) == (403, False)
+        http.headers["Authorization"] = f"Bearer {token}"
         listed = await http.post(f"{base}/experiments/search", json={"max_results": 10})
         assert [one["name"] for one in listed.json()["experiments"]] == ["digits"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from consumers.live.app import create_app
+from consumers.live.server import Server, listen
+from gateway.local.ports import free_ports
 from schemas.errors import BadSettings
 from schemas.runtime.access.limits import RateLimit
 from schemas.runtime.access.tokens import create_token, revoke_token
@@ -223,3 +226,27 @@ async def test_a_revoked_token_is_refused_within_a_second(tmp_path: Path) -> Non
             return await status(http, "GET", DATA, headers) == 401
 
         await until(is_refused, "the token is refused")
+
+
+async def test_a_cookie_of_any_bytes_is_no_session(tmp_path: Path) -> None:
+    async with client(tmp_path, token=SecretStr("t")) as http:
+        for cookie in (b"v1.shared.9999999999.x.\xe9", b"v1.shared.\xb2.x.0", b"v1.shared.9999999999.\xe9.0"):
+            answer = await http.get(DATA, headers=[(b"cookie", b"gateway_session=" + cookie)])
+
+            assert answer.status_code == 401
+
+
+async def test_who_names_another_address_is_not_believed(tmp_path: Path) -> None:
+    token_in(tmp_path, "read")
+    settings = Settings(
+        home=tmp_path, kafka="127.0.0.1:1", postgres=SecretStr("postgresql://u:p@127.0.0.1:1/x"), live_host="0.0.0.0",
+        live_port=free_ports(1)[0], **PROXY,  # type: ignore[arg-type]  # of any field
+    )  # fmt: skip
+    with listen(settings) as listening:
+        server = Server(settings)
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+        headers = {"X-Forwarded-For": "10.1.2.3", "X-Forwarded-User": "root"}
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.live_port}", trust_env=False) as http:
+            assert await status(http, "GET", "/v1/me", headers) == 401
+        server.should_exit = True
+        await task

@@ -143,6 +143,7 @@ def session_of(tokens: TokenFile, text: str) -> tuple[Sessions, str, str]:
     assert holder is not None
     sessions = Sessions(tokens)
     begun = sessions.begin(holder)
+    assert begun is not None
     return sessions, begun.cookie, begun.csrf
 
 
@@ -188,3 +189,40 @@ def test_what_is_shown_of_a_token_has_no_hash(tmp_path: Path) -> None:
 
     assert token.sha256 not in json.dumps(token.document())
     assert isinstance(token, Token)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"version": 1, "tokens": [%s]}'])
+def test_a_file_of_any_content_is_damaged_and_nothing_else(tmp_path: Path, content: str) -> None:
+    path = path_in(tmp_path)
+    found, shown = create_token(path, "ci", ["read"])
+    clock = Clock()
+    tokens = TokenFile(path, clock=clock)
+    wrong = json.dumps(found._asdict() | {"sha256": "\u00e9" * 64})
+    path.write_text(content.replace("%s", wrong))
+    clock.now += LOOK_S
+
+    assert tokens.find(shown)[0] is not None
+    assert "damaged" in tokens.problem
+
+
+def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    path, link = path_in(tmp_path / "shared"), tmp_path / "link.json"
+    link.symlink_to(path)
+    create_token(link, "ci", ["read"])
+    revoke_token(link, "ci")
+
+    assert link.is_symlink()
+    assert [one.revoked is None for one in read_tokens(path).values()] == [False], "others read what it names"
+
+
+def test_a_login_whose_token_ends_meanwhile_is_none(tmp_path: Path) -> None:
+    path, clock = path_in(tmp_path), Clock()
+    token, shown = create_token(path, "ci", ["read"])
+    tokens = TokenFile(path, clock=clock)
+    holder, _ = tokens.find(shown)
+    revoke_token(path, token.id)
+    clock.now += LOOK_S
+
+    assert holder is not None
+    assert Sessions(tokens).begin(holder) is None

@@ -14,7 +14,7 @@ from consumers.live.api.errors import Failure
 from consumers.live.api.responses import json_response
 from consumers.live.api.run_documents import read_question
 from schemas.api import LoginQuestion, Me
-from schemas.runtime.access.credentials import Credentials
+from schemas.runtime.access.credentials import MISSING, Credentials
 from schemas.runtime.access.identity import SCOPES, Identity, identity_of
 from schemas.runtime.access.limits import RateLimit
 from schemas.runtime.access.sessions import cookie_of, set_cookie
@@ -35,11 +35,11 @@ def add_routes(router: APIRouter) -> None:
             raise Failure(429, "too many logins from this address", f"wait {seconds} s", retry_after_s=seconds)
         question = await read_question(request, LoginQuestion)
         holder, why = access.tokens.find(question.token.strip())
-        if holder is None:
-            raise Failure(401, why, WRONG)
-        session = access.sessions.begin(holder)
+        session = access.sessions.begin(holder) if holder is not None else None
+        if holder is None or session is None:
+            raise Failure(401, why or MISSING, WRONG)
         answer = json_response(_me(holder._replace(csrf=session.csrf)))
-        answer.headers["Set-Cookie"] = set_cookie(session, secure=_is_secure(request, access))
+        answer.headers["Set-Cookie"] = set_cookie(session, secure=_is_secure(request))
         return answer
 
     body = {"content": {"application/json": {"schema": LoginQuestion.model_json_schema()}}}
@@ -52,7 +52,7 @@ async def logout(request: Request) -> Response:
     """End the session of the cookie; without one nothing happens."""
     access = _credentials(request)
     access.sessions.end(cookie_of(request.headers.get("cookie", "")))
-    cookie = set_cookie(None, secure=_is_secure(request, access))
+    cookie = set_cookie(None, secure=_is_secure(request))
     return Response(status_code=204, headers={"Set-Cookie": cookie, "Cache-Control": "no-store"})
 
 
@@ -73,8 +73,9 @@ def _credentials(request: Request) -> Credentials:
     return found
 
 
-def _is_secure(request: Request, access: Credentials) -> bool:
-    return access.is_secure(request.headers, _peer(request), request.url.scheme)
+def _is_secure(request: Request) -> bool:
+    """Tell whether the browser speaks https, to this server or to a proxy. A client that lies about it only harms itself."""
+    return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").lower())
 
 
 def _peer(request: Request) -> str:

@@ -1,5 +1,6 @@
 """
-The answer that is a stream. A client that takes nothing for STALLED_S is dropped, with a reason.
+The answer that is a stream. A client that takes nothing for STALLED_S is dropped, with a reason. One whose token or
+login has ended gets nothing more: the stream ends where its next frame would be.
 
 What was sent and not taken waits in the socket and in the buffer of its connection, both of which are bounded, and then
 the next frame waits. ASGI cannot write past that point, so the last event goes to the connection itself, which closes
@@ -37,8 +38,10 @@ class EventStream(StreamingResponse):
         self._frames, self._stalled, self._stalled_s = frames, stalled, stalled_s
         self._transport: asyncio.Transport | None = None
         self._is_chunked = True
+        self._may_read: Callable[[], bool] = lambda: True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's own
+        self._may_read = scope["app"].state.access.watch(scope)
         self._transport = scope.get("state", {}).get(TRANSPORT)
         self._is_chunked = scope["http_version"] == "1.1"
         if self._transport is not None and (found := self._transport.get_extra_info("socket")) is not None:
@@ -51,6 +54,8 @@ class EventStream(StreamingResponse):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         async with aclosing(self._frames):
             async for frame in self._frames:
+                if not self._may_read():
+                    break
                 try:
                     async with asyncio.timeout(self._stalled_s):
                         await send({"type": "http.response.body", "body": frame, "more_body": True})
