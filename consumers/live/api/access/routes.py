@@ -74,7 +74,7 @@ def _credentials(request: Request) -> Credentials:
 
 
 def _is_secure(request: Request) -> bool:
-    """Tell whether the browser speaks https, to this server or to a proxy. A client that lies about it only harms itself."""
+    """Tell whether the browser speaks https, to this server or to a proxy. A lie about it harms its own client only."""
     return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").lower())
 
 
