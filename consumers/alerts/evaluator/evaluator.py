@@ -340,13 +340,14 @@ class Evaluator:
         if not verdict.holds and (state is None or state["v"] != rule.version):
             return
         state = _state(states, rule)
-        if verdict.holds == ("on" in state):
+        has_held = state.pop("h", False)
+        if verdict.holds:
+            state["h"] = True
+        if verdict.holds != ("on" in state):
+            what = verdict.what if verdict.holds else "it no longer holds"
+            self._tell(rule, run, written, state, verdict.holds, At(time), what)
+        elif has_held == verdict.holds:
             return
-        what = verdict.what if verdict.holds else "it no longer holds"
-        state["h"] = True
-        if not verdict.holds:
-            del state["h"]
-        self._tell(rule, run, written, state, verdict.holds, At(time), what)
         self._changes.progress.add(run.run_id)
         if written:
             self._changes.series.add((run.run_id, written))
@@ -403,4 +404,4 @@ def _deadline(rule: Rule, states: Mapping[str, RuleState], verdict: Verdict) -> 
         return verdict.deadline_ms
     if "on" in state:
         return None
-    return int(state.get("c", 0) + rule.cooldown_us) // 1_000
+    return -(-int(state.get("c", 0) + rule.cooldown_us) // 1_000)  # not before it is over

@@ -71,7 +71,8 @@ class RunState:
     @property
     def is_open(self) -> bool:
         """Whether a rule may fire for it without a record."""
-        return self.facts.is_running or bool(self.progress.missing_ms)
+        held_back = any("h" in state and "on" not in state for state in self.progress.rules.values())
+        return self.facts.is_running or bool(self.progress.missing_ms) or held_back
 
 
 class At(NamedTuple):

@@ -70,8 +70,8 @@ def evaluate(
         if record.offset in restart:
             runs = [stored(run) for run in evaluator.runs.values()]
             evaluator = Evaluator(index)
-            for run in runs:
-                evaluator.resume(run)
+            for run in runs:  # the others are loaded with their next record
+                (evaluator.resume if run.is_open else evaluator.add)(run)
         if run_id not in evaluator.runs:
             evaluator.add(RunState(run_id, 0))
         evaluator.observe(record)
@@ -284,6 +284,64 @@ def test_one_firing_within_a_cooldown_and_again_after_it() -> None:
     cooling = rule({"kind": "threshold", "op": ">", "value": 10}, cooldown_s=0.007)
 
     assert told(evaluate([cooling], made)) == [(True, 0), (False, 1), (True, 5)]
+
+
+def test_a_run_that_fails_again_within_the_cooldown_fires_after_it() -> None:
+    author = Author("run")
+    made = [author.start()]
+    for attempt in (1, 2):
+        made.append(author.envelope(ev.RunFailed(time=author.now() + 7, attempt=attempt)))
+        made.append(author.envelope(ev.RunResumed(time=author.now(), attempt=attempt + 1)))
+    made.insert(4, Author("other").start())
+    failed = rule({"kind": "run_ended", "states": ["failed"]}, cooldown_s=60)
+
+    found = evaluate([failed], records(made[:-1]), end_ms=100_000)
+
+    assert [one.fired for one in found] == [True, False, True]
+    assert repr(evaluate([failed], records(made[:-1]), end_ms=100_000, restart=[4])) == repr(found)
+    assert 60_000_000 <= found[2].time - found[0].time < 60_001_000  # deadlines are ms, times of events µs
+    assert [one.fired for one in evaluate([failed], records(made), end_ms=80_000)] == [True, False]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["loss", "acc", "fail", "resume", "tag", "gap"]), st.integers(0, 4_000)), max_size=30
+    ),
+    st.sets(st.integers(0, 30)),
+    st.sampled_from([0.0, 2.5, 7.0]),
+)
+def test_what_time_alone_decides_ends_and_does_not_depend_on_restarts(
+    happened: list[tuple[str, int]], restarts: set[int], cooldown_s: float
+) -> None:
+    kinds: list[dict[str, Any]] = [
+        {"when": {"kind": "no_news", "seconds": 3}},
+        {"when": {"kind": "no_news", "seconds": 3}, "series": {"name": "acc"}},
+        {"when": {"kind": "run_ended", "states": ["failed", "lost"], "lost_after_s": 5}},
+        {"when": {"kind": "record_missing", "seconds": 2}},
+        {"when": {"kind": "gpu_idle", "below": 5, "seconds": 2}, "series": {"name": "acc"}},
+    ]  # fmt: skip
+    rules = [rule(rule_id=f"r{number}", cooldown_s=cooldown_s, **fields) for number, fields in enumerate(kinds)]
+    author, attempt, made, now_ms = Author("run"), 1, [], 0
+    made.append((author.start(), now_ms))
+    for what, later_ms in happened:
+        now_ms += later_ms
+        attempt += what == "resume"
+        events: dict[str, ev.AnyEvent] = {
+            "fail": ev.RunFailed(time=author.now() + later_ms, attempt=attempt),
+            "resume": ev.RunResumed(time=author.now(), attempt=attempt),
+            "tag": ev.Tags(time=author.now(), tags={"a": "b"}),
+        }
+        event = events.get(what)
+        point = author.metrics("loss" if event or what == "gap" else what, [1.0], attempt=attempt)
+        if what != "gap":  # a record that never comes
+            made.append((point if event is None else author.envelope(event), now_ms))
+    log = [
+        one._replace(time_ms=LOG_MS + at) for one, (_, at) in zip(records([one for one, _ in made]), made, strict=True)
+    ]
+
+    found = evaluate(rules, log, end_ms=now_ms + 60_000)
+
+    assert repr(evaluate(rules, log, end_ms=now_ms + 60_000, restart=sorted(restarts))) == repr(found)
 
 
 def test_an_attempt_begins_again_and_points_of_earlier_ones_no_longer_count() -> None:
