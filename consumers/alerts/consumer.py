@@ -160,7 +160,8 @@ class AlertsConsumer:
         await self._commit()  # before what the former rules fired is resolved
         is_timed_alike = self._evaluator.use(index)
         versions = {rule.id: rule.version for rule in index.rules.values()}
-        await self._parts.states.resolve_other_rules(versions, time.time_ns() // 1_000, self._parts.default_targets())
+        now, targets = time.time_ns() // 1_000, self._parts.default_targets()
+        await self._parts.states.resolve_other_rules(versions, now, targets, self._next)
         self._parts.watch.alerts.set_rules(len(versions))
         if not is_timed_alike:
             await self._resume()

@@ -23,6 +23,7 @@ from consumers.store.statements import sql
 ALERTS = "alerts"  # name of the consumer
 LEASE_POLL_S = 0.5
 MAX_MESSAGE = 2_000  # characters
+_TAKEN_OVER = "another process evaluates alerts: stop one of them"
 
 
 class RunRow(NamedTuple):
@@ -114,7 +115,7 @@ class AlertStates:
                 columns = [list(column) for column in zip(*batch.moves.values(), strict=True)]
                 moved = await connection.fetch(sql("move_offsets"), ALERTS, self._topic, list(batch.moves), *columns)
                 if len(moved) < len(batch.moves):
-                    raise Fenced("another process evaluates alerts: stop one of them")
+                    raise Fenced(_TAKEN_OVER)
             await _save_runs(connection, batch.runs)
             await _save_series(connection, batch.series)
             await _tell(connection, batch.told, batch.default_targets)
@@ -124,9 +125,18 @@ class AlertStates:
         moves = {part: Move(at, starts[part], None) for part, at in known.items() if starts[part] > at}
         await self.commit(Batch(moves, (), (), (), ()))
 
-    async def resolve_other_rules(self, evaluated: Mapping[str, int], time: int, default_targets: Sequence[str]) -> int:
-        """Resolve, at `time` (µs), what other rules than these, by id and version, have fired; return how many."""
+    async def resolve_other_rules(
+        self, evaluated: Mapping[str, int], time: int, default_targets: Sequence[str], offsets: Mapping[int, int]
+    ) -> int:
+        """
+        Resolve, at `time` (µs), what other rules than these, by id and version, have fired; return how many.
+
+        Raises Fenced when another process has moved one of the offsets: it may evaluate other rules.
+        """
         async with self._database.acquire() as connection, connection.transaction():
+            stands = list(offsets), list(offsets.values())
+            if len(await connection.fetch(sql("hold_alert_offsets"), ALERTS, self._topic, *stands)) < len(offsets):
+                raise Fenced(_TAKEN_OVER)
             columns = list(evaluated), list(evaluated.values())
             rows = await connection.fetch(sql("resolve_other_rules"), *columns, time)
             found = [row["alert_id"] for row in rows]

@@ -56,6 +56,12 @@ WHERE resolved IS NULL AND rule_id NOT LIKE 'alarm/%'
                   WHERE g.rule_id = alerts.rule_id AND g.version = alerts.version)
 RETURNING alert_id;
 
+-- name: hold_alert_offsets
+-- Those of these partitions ($3) at which this process stands ($4); no process moves them before the transaction ends.
+SELECT kept.partition FROM consumer_offsets kept JOIN unnest($3::int[], $4::bigint[]) AS at (partition, next_offset)
+    USING (partition, next_offset)
+WHERE kept.consumer = $1 AND kept.topic = $2 ORDER BY kept.partition FOR SHARE OF kept;
+
 -- name: fill_outbox
 -- A message for each target of these alerts, unless they are muted.
 INSERT INTO alert_outbox (delivery_id, alert_id, target, event)

@@ -23,8 +23,10 @@ from consumers.alerts.backtest import TestProgress, backtest
 from consumers.alerts.evaluator.rules import compile_rule
 from consumers.alerts.sending.senders import signature
 from consumers.store.alerts.outbox import Outbox
-from consumers.store.alerts.states import AlertStates, Batch, FiringRow, Resolution
+from consumers.store.alerts.states import ALERTS, AlertStates, Batch, FiringRow, Move, Resolution
+from consumers.store.fencing import Fenced
 from consumers.store.migrations import migrate
+from consumers.store.offsets import load_offsets
 from consumers.store.pool import open_database
 from gateway.local.ports import HOST
 from schemas import events as ev
@@ -354,6 +356,23 @@ async def test_rules_change_while_it_runs_and_the_api_shows_what_fired(stage: St
     await database.close()
     assert await firing() == {"nan", "rate"}
     assert len(await stage.rows("SELECT FROM alerts")) == 2
+
+
+async def test_a_process_that_another_one_has_replaced_resolves_nothing(database: str) -> None:
+    db = await open_database(database)
+    try:
+        await migrate(db)
+        states = AlertStates(db, "topic")
+        at = await load_offsets(db, ALERTS, "topic", [0, 1])
+        fired = FiringRow(uuid4(), "r", 2, "r", "info", ["hook"], "run", "", 1, None, None, "no news")
+        await states.commit(Batch({0: Move(0, 7, None)}, (), (), [fired], ()))  # the other process has a newer rule
+
+        with pytest.raises(Fenced, match="another process"):
+            await states.resolve_other_rules({"r": 1}, 2, (), at)
+        assert await states.resolve_other_rules({"r": 2}, 2, (), {0: 7, 1: 0}) == 0
+        assert await states.resolve_other_rules({}, 2, (), {0: 7, 1: 0}) == 1
+    finally:
+        await db.close()
 
 
 async def test_that_an_alert_is_resolved_is_not_said_before_that_it_fired(database: str) -> None:
