@@ -10,6 +10,7 @@ import asyncpg
 
 from consumers.store.content.pages import Place, Wanted, page_query
 from consumers.store.pool import PooledConnection
+from consumers.store.search.regexes import BadRegex, reading_regex
 from consumers.store.statements import sql
 
 SEARCH_S = 5  # longest search: a regular expression may take any time
@@ -93,8 +94,9 @@ class ContentReader:
     async def _rows(self, query: Any) -> list[Any]:
         await self._connection.execute(sql("limit_search"), f"{SEARCH_S}s")
         try:
-            return list(await self._connection.fetch(query.statement, *query.parameters))
-        except asyncpg.InvalidRegularExpressionError as error:
+            with reading_regex():
+                return list(await self._connection.fetch(query.statement, *query.parameters))
+        except BadRegex as error:
             raise SearchError(f"regex: {error}") from None
         except asyncpg.QueryCanceledError:
             raise SearchError(f"it took longer than {SEARCH_S} s") from None

@@ -134,6 +134,7 @@ async def test_lines_of_several_processes_are_one_text_in_pages_both_ways(live: 
     assert seconds(await page(search="SECOND 9")) == [9, 91, 93, 95, 97, 99]
     assert seconds(await page(regex=r"loss=\d+\.\d+ \(")) == [101]
     assert seconds(await page(stream="stderr", limit=2)) == [1, 3]
+    assert (await live.get("/v1/runs/r/console", regex="(a{1,200}){1,200}")).status_code == 400, "it needs over 1 GB"
     for wrong in ({"regex": "("}, {"after": "x"}, {"after": "1.2.3", "around": 1}, {"search": "\x00"}):
         assert (await live.get("/v1/runs/r/console", **wrong)).status_code == 400
     assert (await live.get("/v1/runs/none/console")).status_code == 404

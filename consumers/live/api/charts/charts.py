@@ -31,11 +31,12 @@ from consumers.live.api.runs import EXAMPLES
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.charts.chart import NOTHING, Chart
-from consumers.store.read.charts.found import BadRegex, FoundSeries, Match, Meaning, RunCharted, SeriesPageFound
+from consumers.store.read.charts.found import FoundSeries, Match, Meaning, RunCharted, SeriesPageFound
 from consumers.store.read.charts.series import SeriesChart, extremes
 from consumers.store.read.charts.summaries import KINDS, Odd, Window
 from consumers.store.read.snapshot import Snapshot
 from consumers.store.search.page_token import TokenError
+from consumers.store.search.regexes import BadRegex
 from schemas.api.series import ChartColumns, ChartMark, ChartsPage, ReplacedPoints, SeriesChartDocument
 from schemas.columns import float_to_json
 from schemas.names import series_name

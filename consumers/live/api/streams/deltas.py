@@ -34,8 +34,8 @@ from consumers.live.stream.tail import Tail
 from consumers.log.reader import LogReader
 from consumers.log.watermarks import close_quietly
 from consumers.store.offsets import CONSUMER
-from consumers.store.read.charts.found import BadRegex
 from consumers.store.run_partitions import is_stray
+from consumers.store.search.regexes import BadRegex
 from schemas.api.series import SeriesDeltas
 from schemas.errors import LogGap, LogUnavailable
 from schemas.events import Metrics, SystemMetrics

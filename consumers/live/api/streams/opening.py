@@ -24,7 +24,7 @@ from consumers.live.feeds.series import SeriesFeed, Source
 from consumers.live.stream.positions import added_since
 from consumers.live.stream.subscribers import MAX_SUBSCRIBERS, Subscribers
 from consumers.log.reader import shorter_log
-from consumers.store.read.charts.found import BadRegex
+from consumers.store.search.regexes import BadRegex
 from schemas.errors import LogDamaged, LogGap, LogUnavailable, StoreUnavailable
 from schemas.runtime.access.identity import identity_of
 

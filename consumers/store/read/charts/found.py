@@ -11,17 +11,12 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import asyncpg
-
 from consumers.store.pool import PooledConnection
 from consumers.store.read.series_pages import read_place, token_after
 from consumers.store.search.page_token import TokenError
+from consumers.store.search.regexes import reading_regex
 from consumers.store.statements import sql
 from schemas.metric_definitions import DefinitionFinder
-
-
-class BadRegex(ValueError):
-    """PostgreSQL cannot read a regular expression."""
 
 
 class Match(NamedTuple):
@@ -83,10 +78,8 @@ async def find_series_of(
     after = (None,) * 6 if page_token is None else _read_token(page_token, ids)
     names = None if match.names is None else list(match.names)
     chosen = (ids, names, list(match.words), match.regex, match.prefix)
-    try:
+    with reading_regex():
         found = await connection.fetch(sql("series_of_runs"), *chosen, *after, limit + 1)
-    except asyncpg.InvalidRegularExpressionError as error:
-        raise BadRegex(str(error)) from None
     page = found[:limit]
     rows = await connection.fetch(sql("series_with_ids"), [one for row in page for one in row["ids"]]) if page else []
     by_id = {row["series_id"]: row for row in rows}
@@ -96,10 +89,8 @@ async def find_series_of(
 
 async def names_matching(connection: PooledConnection, regex: str, names: Sequence[str]) -> set[str]:
     """Return which of these written names a regular expression of PostgreSQL matches. Raises BadRegex."""
-    try:
+    with reading_regex():
         return {row["name"] for row in await connection.fetch(sql("names_matching"), list(names), regex)}
-    except asyncpg.InvalidRegularExpressionError as error:
-        raise BadRegex(str(error)) from None
 
 
 class Meanings:
