@@ -12,6 +12,8 @@ from consumers.log.writer import LogWriter, default_partition
 from schemas.errors import LogUnavailable
 from schemas.wire import EncodedRecord
 
+TURN_S = 10.0  # the longest wait for the requests before: while the log is silent each of them takes as long
+
 FindPartition = Callable[[Sequence[Record]], Awaitable[Mapping[str, int]]]
 OpenWriter = Callable[[], LogWriter]
 
@@ -32,7 +34,8 @@ class Appender:
 
         Raises LogUnavailable, after which the log may or may not have them: the same ones may be appended again.
         """
-        async with self._lock:
+        await self._turn()
+        try:
             writer = await self._opened()
             try:
                 rows = [Record(writer.topic, 0, 0, one.key, one.value, tuple(one.headers), 0) for one in records]
@@ -43,6 +46,17 @@ class Appender:
             except LogUnavailable:
                 await self._close()
                 raise
+        finally:
+            self._lock.release()
+
+    async def _turn(self) -> None:
+        try:
+            async with asyncio.timeout(TURN_S):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise LogUnavailable(
+                f"Kafka has not taken changes that came before: one waits at most {TURN_S:g} s"
+            ) from None
 
     async def close(self) -> None:
         """Disconnect."""

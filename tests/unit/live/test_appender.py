@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Mapping, Sequence
 
 import pytest
 
+from consumers.live.edits import appender
 from consumers.live.edits.appender import Appender
 from consumers.log.record import Record
 from consumers.log.writer import LogWriter, default_partition
@@ -26,13 +29,32 @@ async def test_each_request_tries_again_while_the_log_is_away() -> None:
         opened.append(LogWriter(f"127.0.0.1:{port}", "log"))
         return opened[-1]
 
-    appender = Appender(open_writer, nowhere)
+    several = Appender(open_writer, nowhere)
     for _ in range(2):
         with pytest.raises(LogUnavailable):
-            await appender.append([EncodedRecord(b"r", b"{}", [])])
-    await appender.close()
+            await several.append([EncodedRecord(b"r", b"{}", [])])
+    await several.close()
 
     assert len(opened) == 2
+
+
+async def test_a_request_does_not_wait_for_all_before_it_while_the_log_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(appender, "TURN_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
+        port = silent.getsockname()[1]
+        several = Appender(lambda: LogWriter(f"127.0.0.1:{port}", "log"), nowhere)
+        first = asyncio.create_task(several.append([EncodedRecord(b"r", b"{}", [])]))
+        await asyncio.sleep(0)  # it has its turn
+        try:
+            with pytest.raises(LogUnavailable, match="waits"):
+                await several.append([EncodedRecord(b"r", b"{}", [])])
+            assert not first.done()
+        finally:
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            await several.close()
 
 
 def test_the_partition_of_a_key_is_that_of_every_producer() -> None:
