@@ -208,8 +208,9 @@ WHERE p.name = :name AND :value IS NOT NULL AND :test
 SELECT p.run_id, :number FROM params p WHERE p.name = :name AND NOT p.superseded AND :number IS NOT NULL
 
 -- name: keys_param_text
--- The beginning of the value, as the index params_by_text holds it.
-SELECT p.run_id, left(p.value ->> 'value', 200) COLLATE "C" FROM params p WHERE p.name = :name AND NOT p.superseded
+-- The beginning of the value, as the index params_by_text holds it. JSON's null is no text.
+SELECT p.run_id, left(p.value ->> 'value', 200) COLLATE "C" FROM params p
+WHERE p.name = :name AND NOT p.superseded AND p.value ->> 'value' IS NOT NULL
 
 -- name: keys_tag
 -- The beginning of the value, as the index tags_by_text holds it.

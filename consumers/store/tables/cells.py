@@ -168,4 +168,5 @@ def _fact(value: Any) -> Any:
 def _typed(row: Any) -> Any:
     if row["head"] is not None:
         return _Cut(row["head"][:MAX_CELL])
-    return plain(row["value"])
+    found = plain(row["value"])
+    return _text(found) if isinstance(found, str) else found

@@ -89,6 +89,8 @@ async def test_a_table_has_the_columns_that_were_asked_for_in_the_order_that_was
         ("tag", "team"): ["x", "y", "z" * 1_000], ("label", "data"): ["set a", "set b", "set c"],
     }  # fmt: skip
     assert page["cut"] == [[12, 2]]
+    long = await table(live, columns=[["param", "net"]], where="name = 'name b'")
+    assert (long["columns"], long["cut"]) == ([["n" * 1_000]], [[0, 0]])
 
 
 async def test_tables_follow_any_order_by_tokens_and_by_offsets(live: Live) -> None:
@@ -109,6 +111,8 @@ async def test_tables_follow_any_order_by_tokens_and_by_offsets(live: Live) -> N
         pages.append(page["run_ids"])
         token = page["next_page_token"]
     assert (pages, page["total"]) == ([["b"], ["a"], ["c"]], None)
+    await live.publish(trained("d", 4, {"none": JsonValue(value=None)}, [], team="w"))
+    assert await order(live, "param", "none") == "abcd"  # each once
 
 
 FOUND = [
