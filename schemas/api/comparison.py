@@ -43,7 +43,7 @@ class SeriesDivergence(BaseModel):
     step: int | None
     a: float | str | None
     b: float | str | None
-    time_a: int | None = Field(description="µs, exact to ms")
+    time_a: int | None = Field(description="µs")
     time_b: int | None
     compared: int = Field(description="steps that both have, up to the one at which they differ")
     only_a: int = Field(description="steps up to there that only run a has")

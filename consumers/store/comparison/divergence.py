@@ -47,8 +47,8 @@ async def divergence(
         step=None if parted is None else parted[0][0],
         a=None if parted is None else _value(parted[0]),
         b=None if parted is None else _value(parted[1]),
-        time_a=None if parted is None else parted[0][1] * 1_000,
-        time_b=None if parted is None else parted[1][1] * 1_000,
+        time_a=None if parted is None else parted[0][1],
+        time_b=None if parted is None else parted[1][1],
         compared=known.compared,
         only_a=known.only_a,
         only_b=known.only_b,
@@ -74,9 +74,9 @@ async def compare_streams(
 
 async def _steps(connection: PooledConnection, rows: Sequence[Any]) -> AsyncGenerator[list[Point]]:
     """Yield the last points of the steps of a series, in order, some at a time."""
-    chunks = await chunks_of(connection, rows, "step")
+    chunks = await chunks_of(connection, rows, "exact step")
     held: list[Point] = []
-    async with aclosing(sweep(connection, chunks, "step")) as blocks:
+    async with aclosing(sweep(connection, chunks, "exact step")) as blocks:
         async for block in blocks:
             points = await asyncio.to_thread(last_of_steps, [*held, *block])
             held = points[-1:]  # a later block may have points of this step

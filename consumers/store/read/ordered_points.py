@@ -2,7 +2,8 @@
 The points of one series name in one order, each once, however they were recorded.
 
 Points are ordered by time and then by step, or the other way round; of equal ones the value decides, and NaN counts as
-zero. Times are in ms: a point that was recorded twice with the same step, ms and value is one point.
+zero. Times are in ms: a point that was recorded twice with the same step, ms and value is one point. In the order
+"exact step" they are in µs, which tells what was recorded last at a step.
 
 A chunk's bounds in the table say what it can contain. The sweep reads chunks in the order of their lowest bound and
 releases what lies below the lowest bound of the chunks that follow, so it holds only as many points as overlap, and
@@ -28,8 +29,8 @@ CHUNKS_AHEAD = 32  # read at once
 IN_LOOP_POINTS = 5_000  # to hand fewer to a thread takes longer than to sort them
 MAX_STEP = 2**63 - 1
 
-Order = Literal["time", "step"]
-Point = tuple[int, int, float, bool]  # ms and step, or step and ms; value, zero for NaN; whether it is NaN
+Order = Literal["time", "step", "exact step"]
+Point = tuple[int, int, float, bool]  # time and step, or step and time; value, zero for NaN; whether it is NaN
 FIRST: Point = (-(2**63), -(2**63), -math.inf, False)  # sorts before every point
 
 
@@ -59,6 +60,8 @@ async def chunks_of(
     found = []
     wanted = steps or Steps()
     for row in rows:
+        if row["restart"] is not None and row["restart"] <= wanted.first:
+            continue  # a later attempt replaced all of them
         last = wanted.last if row["restart"] is None else min(wanted.last, row["restart"] - 1)
         since = after[0] * 1_000 if order == "time" and after is not FIRST else -MAX_STEP
         bounds = await connection.fetch(sql("chunk_bounds"), row["series_id"], row["month"], wanted.first, last, since)
@@ -67,7 +70,8 @@ async def chunks_of(
 
 
 def _chunk(row: Any, bounds: Any, order: Order, steps: Steps) -> Chunk:
-    low, high = (bounds["min_step"], bounds["min_time"] // 1_000), (bounds["max_step"], bounds["max_time"] // 1_000)
+    unit = _unit(order)
+    low, high = (bounds["min_step"], bounds["min_time"] // unit), (bounds["max_step"], bounds["max_time"] // unit)
     is_whole = steps.first <= low[0] and high[0] <= steps.last
     if order == "time":
         low, high = low[::-1], high[::-1]
@@ -135,15 +139,21 @@ def _merge(
 
 def _points(row: Any, wanted: Steps | None, order: Order) -> Iterable[Point]:
     steps, times, values = unpack((row,))
-    ms = [time // 1_000 for time in times]
+    unit = _unit(order)
+    moments = times if unit == 1 else [time // unit for time in times]
     is_nan: Iterable[bool] = repeat(False)
     plain: Sequence[float] = values
     if math.isnan(sum(values)):  # infinities of both signs, too: their sum is NaN
         is_nan = list(map(math.isnan, values))
         plain = [0.0 if math.isnan(value) else value for value in values]
-    columns = (ms, steps) if order == "time" else (steps, ms)
+    columns = (moments, steps) if order == "time" else (steps, moments)
     points = zip(*columns, plain, is_nan)  # noqa: B905 - one of them may have no end
     if wanted is None:
         return points
     at = 1 if order == "time" else 0
     return [point for point in points if wanted.first <= point[at] <= wanted.last]
+
+
+def _unit(order: Order) -> int:
+    """Return the unit of times in µs."""
+    return 1 if order == "exact step" else 1_000
