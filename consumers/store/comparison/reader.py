@@ -4,12 +4,13 @@ Comparisons of runs within one snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from consumers.store.comparison.diff import Part, read_part
 from consumers.store.comparison.divergence import divergence, series_names
 from consumers.store.comparison.tolerance import Tolerance
 from consumers.store.pool import PooledConnection
+from consumers.store.statements import sql
 from schemas.api.comparison import SeriesDivergence
 
 
@@ -22,6 +23,11 @@ class ComparisonReader:
     async def part(self, section: str, run_id: str) -> Part:
         """Return what a run has in a section of a diff."""
         return await read_part(self._connection, section, run_id)
+
+    async def fact_hashes(self, run_ids: Sequence[str]) -> dict[str, Mapping[str, str]]:
+        """Return a hash of each fact that is text, by run and name."""
+        rows = await self._connection.fetch(sql("fact_hashes"), list(run_ids))
+        return {row["run_id"]: row for row in rows}
 
     async def series_names(self, run_ids: Sequence[str], *, system: bool) -> list[set[str]]:
         """Return the written names of the series of each run."""

@@ -7,6 +7,13 @@ SELECT name, bytes, CASE WHEN bytes <= 65536 THEN value END AS value,
 FROM (SELECT name, value, octet_length(value::text) AS bytes FROM (:rows) AS rows (name, value)) AS measured
 ORDER BY name COLLATE "C";
 
+-- name: fact_hashes
+-- Of facts that are text: of a long one only the beginning is read.
+SELECT r.run_id, md5(r.name) AS name, md5(r.group_name) AS "group", md5(r.tag) AS tag, md5(r.message) AS message,
+       md5(r.note) AS note, md5(r.parent_run_id) AS parent_run_id, md5(x.experiment) AS experiment,
+       md5(x.experiment_id) AS experiment_id
+FROM runs r JOIN run_experiments x USING (run_id) WHERE r.run_id = ANY ($1::text[]);
+
 -- name: diff_params
 SELECT name, value FROM params WHERE run_id = $1 AND NOT superseded
 

@@ -75,6 +75,22 @@ async def test_a_diff_has_what_differs_by_path(live: Live) -> None:
         assert (await live.http.post("/v1/runs/diff", json={"runs": runs})).status_code == status
 
 
+async def test_a_diff_has_long_texts_that_differ_behind_what_it_shows(live: Live) -> None:
+    authors = [Author(name) for name in "ab"]
+    await live.publish([
+        author.envelope(event) for author in authors
+        for event in (
+            ev.RunStarted(time=author.now(), name="m" * 2_000),
+            ev.Note(time=author.now(), text="n" * 2_000 + author.run_id),
+        )
+    ])  # fmt: skip
+    diff = await asked(live, "diff", RunsDiff, runs=["a", "b"], sections=["facts"])
+
+    rows = {row["key"]: (row["values"], row["cut"]) for row in diff["sections"][0]["rows"]}
+    assert rows["note"] == (["n" * 1_000] * 2, True)
+    assert rows.keys() == {"run_id", "note"}
+
+
 async def test_two_runs_part_at_their_first_step_beyond_the_tolerance(live: Live) -> None:
     same = [1.0 / (1 + step) for step in range(3_000)]
     other = [*same[:2_000], same[2_000] + 0.001, *(value + 0.5 for value in same[2_001:])]
@@ -93,6 +109,18 @@ async def test_two_runs_part_at_their_first_step_beyond_the_tolerance(live: Live
     assert (await asked(live, "divergence", Divergence, a="a", b="b", names=["val/acc"]))["first"] is None
     for body, status in (({"a": "a", "b": "x"}, 404), ({"a": "a", "b": "b", "absolute": -1}, 400), ({"a": "a"}, 400)):
         assert (await live.http.post("/v1/runs/divergence", json=body)).status_code == status
+
+
+async def test_of_several_values_at_a_step_the_last_one_counts_however_close_they_are(live: Live) -> None:
+    for run_id, last in (("a", 0.5), ("b", 0.25)):
+        author, times = Author(run_id), array("q", [START, START + 1])
+        twice = ev.Series(name="loss", steps=array("q", [7, 7]), times=times, values=array("d", [1.0, last]))
+        again = author.metrics("again", [0.5], first_step=-(2**63), attempt=2)  # the lowest step that there is
+        both = [author.envelope(ev.Metrics(time=author.now(), series=[twice])), author.metrics("again", [1.0])]
+        await live.publish([author.start(), *both, author.envelope(ev.RunResumed(time=author.now(), attempt=2)), again])
+    found = (await asked(live, "divergence", Divergence, a="a", b="b"))["first"]
+
+    assert (found["step"], found["a"], found["b"], found["time_a"]) == (7, 0.5, 0.25, START + 1)
 
 
 def console(author: Author, lines: dict[int, str], stream: Literal["stdout", "stderr"] = "stdout") -> Envelope:

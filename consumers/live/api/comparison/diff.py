@@ -18,7 +18,7 @@ from consumers.live.api.run_documents import RunId, read_question
 from consumers.live.api.runs import unknown_run
 from consumers.live.api.tables.questions import Consistent
 from consumers.live.stream.positions import write_positions
-from consumers.store.comparison.diff import Part, compare
+from consumers.store.comparison.diff import Long, Part, compare
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.snapshot import Snapshot
 from consumers.store.search.filter_terms import RUN_FACTS, Key
@@ -74,6 +74,9 @@ async def _parts(now: Snapshot, section: Section, run_ids: Sequence[str]) -> lis
     if section != "facts":
         return [await now.comparison.part(section, run_id) for run_id in run_ids]
     cells = await now.tables.cells(run_ids, FACTS)
-    rows = zip(*cells.columns, strict=True)
     names = [key.name for key in FACTS]
+    hashes = await now.comparison.fact_hashes(run_ids) if cells.cut else {}
+    for column, row in cells.cut:
+        cells.columns[column][row] = Long(cells.columns[column][row], hashes[run_ids[row]][names[column]])
+    rows = zip(*cells.columns, strict=True)
     return [Part(dict(zip(names, row, strict=True)), dict(zip(names, names, strict=True)), None) for row in rows]
