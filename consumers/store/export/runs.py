@@ -19,6 +19,7 @@ from consumers.store.read.run_documents import RunDocuments, RunsWanted
 from consumers.store.search.filter import parse_order
 from consumers.store.search.filter_terms import Key
 from consumers.store.search.filter_tokens import FilterError
+from consumers.store.search.names import param_paths
 from consumers.store.statements import sql
 from consumers.store.tables.cells import Cells
 from schemas.columns import float_from_json
@@ -141,7 +142,8 @@ def _column(chosen: Chosen, params: Mapping[str, _Params]) -> Column:
     if source in FACTS:
         return Column(source, FACTS[source])
     if source == "params":
-        return Column(f"params.{name}", _param_kind(params.get(name)))
+        is_inside = any("json" in params[outer].types for outer, _ in param_paths(name) if outer in params)
+        return Column(f"params.{name}", "text" if is_inside else _param_kind(params.get(name)))
     if source == "tags":
         return Column(f"tags.{name}", "text")
     if stat == "last":
@@ -188,13 +190,16 @@ def _reader(column: RunColumn) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _inside(params: Mapping[str, Any], name: str) -> Any:
-    """Return a parameter, or what is at a path inside a JSON parameter, as filters find it: `net.layers`."""
+    """Return a parameter, or what is at a path inside a JSON parameter, as filters find it: `net.layers.0`."""
     if name in params:
         return params[name]
-    head, dot, rest = name.partition(".")
-    while dot:
-        if isinstance(params.get(head), dict):
-            return _inside(params[head], rest)
-        more, dot, rest = rest.partition(".")
-        head = f"{head}.{more}"
+    for outer, path in param_paths(name):
+        found = params.get(outer)
+        for part in path:
+            if isinstance(found, list):
+                found = found[int(part)] if part.isdecimal() and int(part) < len(found) else None
+            else:
+                found = found.get(part) if isinstance(found, dict) else None
+        if found is not None:
+            return found
     return None
