@@ -26,7 +26,11 @@ MAX_NAMED = 50  # series
 
 
 class RunTools:
-    """Tools about a run that is known by its id."""
+    """
+    Tools about a run that is known by its id.
+
+    What gives the offset of an answer is read first: all else is as new or newer, so nothing is missed from there on.
+    """
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -34,8 +38,8 @@ class RunTools:
     def get_run(self, run: str, cursor: str | None = None, max_tokens: int = TOKENS) -> dict[str, Any]:
         """A run: its facts, and rows of parameters, tags and the last value of each metric. Times are UTC."""
         begin = Cursor.read(cursor)
-        log = self._log(run)
         index = read.index(run, api=self._api)
+        log = self._log(run)
         rows = [["param", name, value] for name, value in log["parameters"].items()]
         rows += [["tag", name, value] for name, value in log["tags"].items()]
         rows += [
@@ -54,8 +58,8 @@ class RunTools:
         begin = Cursor.read(cursor)
         if not 1 <= lines <= MAX_LINES:
             raise ClientError(f"lines is a number from 1 to {MAX_LINES:,}, not {lines}")
-        log = self._log(run)
         index = read.index(run, api=self._api)
+        log = self._log(run)
         console = read.console(run, before="end", limit=lines, api=self._api)
         rows: list[list[Any]] = [["attempt", step, one] for step, one in _attempts(log["steps"])]
         rows += [["console", row["stream"], row["line"]] for row in console]
@@ -79,6 +83,7 @@ class RunTools:
         A producer is one process. `expected` is null until it has closed: until then more may come.
         """
         begin = Cursor.read(cursor)
+        offset = self._offset(run)
         log = self._log(run)
         names = ["producer", "received", "expected", "missing", "refused_duplicates", "dropped_points"]
         rows = [[one[name] for name in names] for one in log["completeness"]]
@@ -87,7 +92,6 @@ class RunTools:
             for one in log["completeness"]
         )
         facts = {"complete": is_complete, "points_dropped_by_retention": log["points_dropped"]}
-        offset = self._offset(run)
         return self._answer(log, names, rows, begin, max_tokens, offset, facts)
 
     def wait_for(

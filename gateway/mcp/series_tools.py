@@ -152,8 +152,8 @@ class SeriesTools:
         """
         begin = Cursor.read(cursor)
         match_of(regex, prefix)
+        index = read.index(run, regex=regex, prefix=prefix, api=self._api)  # first, because it gives the offset
         log = document(self._api, run, "log", max_points=1, max_series=1)
-        index = read.index(run, regex=regex, prefix=prefix, api=self._api)
         names = [row["series"] for row in index][:MAX_DIAGNOSED]
         table = read.series(run, names, buckets=DIAGNOSED_BUCKETS, api=self._api) if names else None
         findings = []

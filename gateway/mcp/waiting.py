@@ -43,11 +43,11 @@ def wait_for(run: str, condition: Condition, since_offset: str | None, timeout_s
     deadline = monotonic() + min(timeout_s, MAX_WAIT_S)
     position = since_offset or ""
     if not position:
-        name = condition.series or None
-        shown = document(api, run, "series", name=name, buckets=1, limit=1)  # the value and the offset of one instant
-        position = f"{shown['as_of']['partition']}:{shown['as_of']['offset']}"
+        shown, position = _shown(run, condition, api)
         state = str(document(api, run, "log", max_points=1, max_series=1)["state"])
-        if already := _already(condition, state, shown["series"]):
+        if state in ENDED:
+            shown, position = _shown(run, condition, api)  # points may have come since, and then the end
+        if already := _already(condition, state, shown):
             return Waited(True, already, position, "it holds already")
         if state in ENDED:
             return Waited(False, {"state": state}, position, "the run has ended: nothing more will come")
@@ -67,6 +67,12 @@ def wait_for(run: str, condition: Condition, since_offset: str | None, timeout_s
                 sleep(RECONNECT_S)  # it restarts, or has dropped a slow reader: the position says where to go on
     why = f"not within {min(timeout_s, MAX_WAIT_S):g} s: call again with since_offset to continue"
     return Waited(False, {}, position, why)
+
+
+def _shown(run: str, condition: Condition, api: Api) -> tuple[Sequence[Mapping[str, Any]], str]:
+    """Return the series that a condition is about, and the offset, of one instant."""
+    found = document(api, run, "series", name=condition.series or None, buckets=1, limit=1)
+    return found["series"], f"{found['as_of']['partition']}:{found['as_of']['offset']}"
 
 
 def _already(condition: Condition, state: str, series: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

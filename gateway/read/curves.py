@@ -5,7 +5,7 @@ Series as tables: charts of many, groups of runs, histograms over steps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil, floor
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from gateway.client.errors import ClientError
@@ -154,7 +154,8 @@ def groups(  # noqa: PLR0913 -- keywords of a question
             columns = [one["steps"], *(one[name] for name in STATISTICS[1:])]
             named = [dict(zip(STATISTICS, cells, strict=True)) for cells in zip(*columns, strict=True)]
             rows += [head | {"series": one["series"]} | cells for cells in named]
-    cut = "" if answer["exact"] else "steps are grouped into buckets: narrow `range`, or raise `buckets`"
+    why = "series are too long to be read whole: narrow `range`; or retention dropped their points"
+    cut = "" if answer["exact"] else why
     return table_of(
         rows, [*keys, "runs", "series", *STATISTICS],
         exact=answer["exact"], as_of=offsets_text(answer.get("as_of")), cut=cut,
@@ -204,13 +205,22 @@ def _float(value: Any) -> float | None:
 
 
 def _range(axis: str, limits: tuple[float | None, float | None] | None) -> dict[str, Any] | None:
-    """Return a range as the API takes it: whole steps and µs inside it."""
+    """Return a range as the API takes it. Raises ClientError."""
     if axis not in AXES:
         raise ClientError(f"axis {axis!r:.60} is none of {', '.join(AXES)}")
     if limits is None:
         return None
     first, last = limits
-    return {"axis": axis, "from": None if first is None else ceil(first), "to": None if last is None else floor(last)}
+    return {"axis": axis, "from": _end(first), "to": _end(last)}
+
+
+def _end(limit: float | None) -> float | None:
+    """Return an end of a range as JSON has it, whatever kind of number it is. Raises ClientError."""
+    if limit is None:
+        return None
+    if not isfinite(limit):
+        raise ClientError(f"{limit} is no end of a range: None stands for an open one")
+    return int(limit) if limit == int(limit) else float(limit)
 
 
 def _firsts(count: int) -> Sequence[int]:

@@ -22,9 +22,16 @@ from typer.testing import CliRunner
 from consumers.live.api.export import response
 from gateway import read
 from gateway.cli import main
+from gateway.client.errors import ClientError
+from gateway.client.query import Api
+from gateway.mcp import run_tools, series_tools, waiting
+from gateway.mcp.run_tools import RunTools
+from gateway.mcp.series_tools import SeriesTools
+from gateway.read import asking
 from schemas import events as ev
 from schemas.columns import float_from_json
-from schemas.values import FloatValue, HistogramValue, IntValue, JsonValue, StringValue
+from schemas.statuses import ENDED
+from schemas.values import BoolValue, FloatValue, HistogramValue, IntValue, JsonValue, StringValue
 from schemas.wire import Envelope
 from tests.support.gateway_command import COMMAND, environment
 from tests.support.live_server import Live, serving, settings_for, until
@@ -140,6 +147,30 @@ async def test_runs_are_exported_with_their_columns(live: Live) -> None:
     assert table["name"].to_pylist() == ["plain", HOSTILE]
 
 
+async def test_a_parameter_of_one_run_may_be_a_path_inside_that_of_another(live: Live) -> None:
+    flat, nested = Author("flat"), Author("nested")
+    net = JsonValue(value={"width": "=wide", "rate": [1, {"x": 2.5}], "on": "no"})
+    params = {"net.width": IntValue(value=3), "net.rate": FloatValue(value=0.5), "net.on": BoolValue(value=True)}
+    await live.publish([
+        flat.start(), flat.envelope(ev.Params(time=flat.now(), params=params)),
+        nested.start(), nested.envelope(ev.Params(time=nested.now(), params={"net": net})),
+    ])  # fmt: skip
+    asked = {
+        "column": ["run_id", "params.net.width", "params.net.rate", "params.net.on", "params.net.rate.1.x"],
+        "where": "run_id in ('flat', 'nested')",
+    }
+    text = (await live.get("/v1/export/runs", **asked)).text
+    file = io.BytesIO((await live.get("/v1/export/runs", format="parquet", **asked)).content)
+    everything = rows_of((await live.get("/v1/export/runs")).text)
+
+    expected = {"nested": ["=wide", '[1, {"x": 2.5}]', "no", "2.5"], "flat": ["3", "0.5", "true", None]}
+    assert {run_id: cells for run_id, *cells in map(dict.values, pq.read_table(file).to_pylist())} == expected
+    assert 'nested,\'=wide,"[1, {""x"": 2.5}]",no,2.5' in text
+    assert {row["run_id"]: row["params.net.width"] for row in everything if row["params.net.width"]} == {
+        "flat": "3", "nested": "'=wide",
+    }  # fmt: skip
+
+
 async def test_tables_of_runs_and_points_are_read_in_python(live: Live) -> None:
     runs = await asyncio.to_thread(read.runs, order_by="created", columns=["params.lr", "min(metrics.odd)", "name"])
     everything = await asyncio.to_thread(read.runs)
@@ -201,6 +232,9 @@ async def test_series_are_read_in_python_and_shown_by_commands(live: Live) -> No
     index = await asyncio.to_thread(read.index, ["one", "two"], prefix="lo")
     whole = await asyncio.to_thread(lambda: read.series("one", "loss", range=(10, 20)))
     shrunk = await asyncio.to_thread(lambda: read.series(["one", "two"], regex="^(loss|odd)$", buckets=10))
+    between = await asyncio.to_thread(lambda: read.series("one", "loss", range=(10.2, 10.8)))
+    with pytest.raises(ClientError, match="inf is no end of a range"):
+        await asyncio.to_thread(lambda: read.series("one", "loss", range=(0, math.inf)))
     groups = await asyncio.to_thread(lambda: read.groups("params.mixed", "loss", where="params.lr > 0"))
     shown = await asyncio.to_thread(CliRunner().invoke, main.app, ["runs", "series", "two", "--name", "loss"])
 
@@ -210,6 +244,7 @@ async def test_series_are_read_in_python_and_shown_by_commands(live: Live) -> No
     assert (whole.exact, whole.cut, [(row["step"], row["value"]) for row in whole]) == (
         True, "", [(step, float(step)) for step in range(10, 21)],
     )  # fmt: skip
+    assert (len(between), between.exact, between.count) == (0, True, 0)
     exact = {(one["run_id"], one["series"]): one["exact"] for one in shrunk.series}
     assert exact == {("one", "loss"): False, ("one", "odd"): True, ("two", "loss"): True}
     assert (shrunk.exact, "1 series are first, lowest, highest and last" in shrunk.cut) == (False, True)
@@ -378,3 +413,32 @@ async def test_exports_of_clients_that_leave_or_do_not_read_end(live: Live, monk
 
 async def _running(most: int) -> bool:
     return response.ExportResponse.running <= most
+
+
+async def test_nothing_is_missed_between_the_reads_of_a_tool(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    api, loop = Api(live.url), asyncio.get_running_loop()
+    tools = RunTools(api)
+    left: list[tuple[str, list[Envelope]]] = []
+
+    def document(api: Api, run: str, part: str, **parameters: Any) -> dict[str, Any]:
+        """Read a part of a run, and publish what waits for that before the tool reads on."""
+        found = asking.document(api, run, part, **parameters)
+        if left and left[0][0] == part:
+            asyncio.run_coroutine_threadsafe(live.publish(left.pop()[1]), loop).result()
+        return found
+
+    for module in (run_tools, series_tools, waiting):
+        monkeypatch.setattr(module, "document", document)
+    for tool in (tools.get_run, tools.why_failed, tools.completeness, SeriesTools(api).diagnose):
+        author = Author(tool.__name__)
+        await live.publish([author.start(), author.metrics("loss", [3.0])])
+        left.append(("log", [author.finish()]))
+        answer = await asyncio.to_thread(tool, author.run_id)
+        waited = await asyncio.to_thread(tools.wait_for, author.run_id, "ended", answer["offset"])
+        assert (answer["state"] in ENDED, waited["met"]) == (False, True), author.run_id
+
+    author = Author("waiting")
+    await live.publish([author.start(), author.metrics("loss", [3.0])])
+    left.append(("series", [author.metrics("loss", [0.5], first_step=1), author.finish()]))
+    waited = await asyncio.to_thread(tools.wait_for, author.run_id, "loss < 1")
+    assert (waited["met"], waited["found"]["last"]) == (True, 0.5)
