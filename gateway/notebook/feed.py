@@ -90,7 +90,8 @@ class Feed:
 
         while not is_over():
             try:
-                self._follow(is_over)
+                if self._follow(is_over):
+                    continue
             except ApiUnavailable as error:
                 self._page.show_problem(f"{error}. Trying again.")
             except ClientError as error:
@@ -98,27 +99,32 @@ class Feed:
                 return  # asking again would not help
             stop.wait(RETRY_S)
 
-    def _follow(self, is_over: Callable[[], bool]) -> None:
-        """Read, unless it was read, and take events until the stream ends or the series must be read again."""
+    def _follow(self, is_over: Callable[[], bool]) -> bool:
+        """
+        Read, unless it was read, and take events until the stream ends or the series must be read again: then True.
+
+        A stream is ahead of the store: after a reading it is followed again, from the offsets that the reading has.
+        """
         if not self._since or self._curves.is_stale:
             self.read()
         topics = {"series": self._question.chosen, "since": self._since}
         for kind, position, data in events(self._api, topics, QUIET_S):
             if is_over():
-                return
+                return False
             self._since = position or self._since
             if kind == "series" and data is not None:
                 self._take(data["series"])
             elif kind in ("reread", "reset") and data is not None:
                 self._curves.is_stale, self._reread_from = True, data["as_of"]
             elif kind == "dropped":
-                return
+                return False
             self._page.show_problem("")
             now = monotonic()
             if self._curves.is_stale and now - self._read_at >= REREAD_S:
-                self.read()
-            elif self._is_unsent and now - self._sent_at >= max(STATE_S, self._sent_bytes / STATE_BYTES_PER_S):
+                return True
+            if self._is_unsent and now - self._sent_at >= max(STATE_S, self._sent_bytes / STATE_BYTES_PER_S):
                 self.send_state()
+        return False
 
     def _take(self, rows: list[dict[str, object]]) -> None:
         message = self._curves.add(rows)

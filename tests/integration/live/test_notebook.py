@@ -13,6 +13,7 @@ import pytest
 
 import gateway
 from gateway.client.query import Api
+from gateway.notebook import feed
 from gateway.notebook.frames import decode
 from gateway.notebook.widget import Chart
 from schemas import events as ev
@@ -110,6 +111,22 @@ async def test_a_chart_shows_what_the_store_has_and_grows_with_it(live: Live) ->
         await until(lambda: _is(page, expected), "the page has the points of the new attempt only")
 
 
+async def test_points_that_are_not_folded_yet_stay_when_the_series_are_read_again(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = Author("ahead")
+    await live.publish([author.start(), author.metrics("loss", [3.0, 2.0])])
+    monkeypatch.setattr(feed, "REREAD_S", math.inf)
+    with closing(await shown(live, "ahead", "loss")) as chart:
+        page = Page(chart)
+        resumed = author.envelope(ev.RunResumed(time=author.now(), attempt=2))
+        await live.publish([resumed, author.metrics("loss", [9.0], first_step=1, attempt=2)])
+        await until(lambda: _has(page, "ahead", [3.0, 2.0, 9.0]), "the page has the point of the new attempt")
+        monkeypatch.setattr(feed, "REREAD_S", 0.0)
+        await live.publish_unfolded([author.metrics("loss", [8.0], first_step=2, attempt=2)])
+        await until(lambda: _has(page, "ahead", [3.0, 9.0, 8.0]), "the page has all points that count")
+
+
 async def test_a_long_series_has_corners_and_its_parts_are_exact(live: Live) -> None:
     author = Author("long")
     values = [math.sin(at / 50) for at in range(12_000)]
@@ -144,6 +161,10 @@ async def test_unknown_runs_and_too_many_series_are_said(live: Live) -> None:
 
 async def _is(page: Page, expected: Points) -> bool:
     return page.points == expected
+
+
+async def _has(page: Page, run_id: str, values: list[float]) -> bool:
+    return [value for *_, value in page.points[run_id, "loss"]] == [repr(value) for value in values]
 
 
 async def _has_part(page: Page) -> bool:
