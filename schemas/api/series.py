@@ -123,7 +123,7 @@ class GroupsOfRuns(BaseModel):
 
     as_of: str = Field(description=AS_OF)
     groups: list[RunGroup]
-    exact: bool = Field(description="false: some series is too long to be read whole, see docs/query.md")
+    exact: bool = Field(description="false: a series is too long to be read whole, or retention dropped its points")
 
 
 class HistogramsOfSeries(BaseModel):

@@ -51,6 +51,7 @@ def shapes() -> dict[str, list[list[Sample]]]:
         "repeated": [points(at // 3 - 50 for at in range(3_000))],
         "few": [points(random.sample(range(500), 500))],
         "continued": [points(range(70_000)), points(range(64_321, 66_000)), points(range(65_900, 130_000))],
+        "spread": [points(range(-(2**63), 2**63, 2**64 // 1_200))],
         "strange": [[Sample(at, BEGAN + at, (math.nan, -math.inf)[at % 2]) for at in range(2_500)]],
     }
 

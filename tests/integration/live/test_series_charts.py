@@ -158,10 +158,10 @@ async def test_groups_have_the_statistics_of_their_runs_and_histograms_come_by_s
     envelopes: list[Envelope] = []
     for number in range(5):
         author = Author(f"r{number}")
-        team = StringValue(value="ab"[number % 2])
+        team, long = StringValue(value="ab"[number % 2]), StringValue(value="x" * 1_000 + str(number))
         envelopes += [
             author.start(),
-            author.envelope(ev.Params(time=author.now(), params={"team": team})),
+            author.envelope(ev.Params(time=author.now(), params={"team": team, "long": long})),
             author.metrics("loss", [float(number * 10 + at) for at in range(8)]),
             author.metrics("loss", [math.nan], first_step=8),
         ]
@@ -195,6 +195,7 @@ async def test_groups_have_the_statistics_of_their_runs_and_histograms_come_by_s
     wrong: list[tuple[dict[str, Any], int]] = [
         ({"names": ["loss"], "where": "metrics."}, 400), ({"names": ["loss"], "group_by": [["x", "y"]]}, 400),
         ({"names": [], "runs": ["r1"]}, 400), ({"names": ["loss"], "runs": ["r9"]}, 404),
+        ({"names": ["loss"], "group_by": [["param", "long"]]}, 400),  # they differ behind what is read of them
     ]  # fmt: skip
     for question, status in wrong:
         await asked(live, "/v1/series/groups", status, **question)
@@ -202,3 +203,18 @@ async def test_groups_have_the_statistics_of_their_runs_and_histograms_come_by_s
 
 def histogram(step: int) -> Histogram:
     return Histogram(counts=array("d", [step, 1]), edges=array("d", [0, 1, 2]))
+
+
+async def test_deltas_are_refused_where_since_lacks_a_partition_that_may_have_points(live: Live) -> None:
+    authors = [Author(f"run {number}") for number in range(8)]  # in both partitions
+    await live.publish([author.start() for author in authors])
+    runs = [author.run_id for author in authors]
+    since = (await asked(live, "/v1/series/index", runs=runs))["as_of"]
+    await live.publish([author.metrics("loss", [0.5, 0.25]) for author in authors])
+
+    whole = await asked(live, "/v1/series/deltas", runs=runs, since=since)
+    assert ([one["columns"]["values"] for one in whole["series"]], whole["too_old"]) == ([[0.5, 0.25]] * 8, False)
+    for part in since.split(","):
+        some = await asked(live, "/v1/series/deltas", runs=runs, since=part)
+        assert (some["series"], some["too_old"]) == ([], True)
+        assert "since has no offset of partition" in some["reason"]

@@ -70,9 +70,9 @@ async def without_points(database: str) -> dict[str, list[str]]:
     return {name: rows for name, rows in (await folded_rows(database)).items() if not name.startswith("chunks")}
 
 
-async def fold_three_months(kafka: str, topic: str, database: str, folder: Path) -> dict[str, str]:
+async def fold_three_months(kafka: str, topic: str, database: str, folder: Path, *more: Envelope) -> dict[str, str]:
     """Fold a run each of June, July and August."""
-    envelopes = [envelope for time in (JUNE, JULY, AUGUST) for envelope in training(f"r-{time}", time)]
+    envelopes = [*more, *(envelope for time in (JUNE, JULY, AUGUST) for envelope in training(f"r-{time}", time))]
     variables = environment(kafka, topic, database)
     await write(kafka, topic, envelopes)
     with materialiser(folder, variables):
@@ -143,7 +143,9 @@ async def test_readers_learn_that_the_points_were_dropped_and_what_stays(
 async def test_a_rebuild_leaves_out_what_was_dropped_and_is_equal_byte_for_byte(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    variables = await fold_three_months(kafka, topic, database, tmp_path)
+    long = Author("long", time=JUNE)  # enough points for a summary of chunks
+    points = [long.metrics("loss", [0.5] * 1_000, first_step=first) for first in range(0, 66_000, 1_000)]
+    variables = await fold_three_months(kafka, topic, database, tmp_path, long.start(), *points)
     before = await asyncio.to_thread(rebuild, variables, "--check", "--json")
     await dropped(variables, "--before", "2026-07")
     live = await folded_rows(database)
@@ -156,6 +158,8 @@ async def test_a_rebuild_leaves_out_what_was_dropped_and_is_equal_byte_for_byte(
     chunks = [facts(done)["tables"]["chunks"] for done in (before, checked, again)]
     assert [(one["rebuilt"], one["different"]) for one in chunks] == [(one["live"], 0) for one in chunks]
     assert chunks[0]["live"] > chunks[1]["live"] > chunks[2]["live"] > 0
+    groups = [facts(done)["tables"]["chunk_groups"] for done in (before, checked, again)]
+    assert [(one["live"], one["rebuilt"], one["different"]) for one in groups] == [(1, 1, 0), (0, 0, 0), (0, 0, 0)]
     assert (before.returncode, checked.returncode, again.returncode) == (0, 0, 0), checked.stdout + again.stdout
     assert facts(switched)["switched"] is True
     assert {name: rows for name, rows in live.items() if name == "runs"}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from consumers.materialiser.fold.corners import corners_of
 from consumers.store.read.charts.groups import StepBuckets, statistics_of, t975
 from consumers.store.read.charts.levels import level_for, read_chunks, row_chunks, rows_for
-from consumers.store.read.charts.summaries import Sample, Summaries, buckets_of
+from consumers.store.read.charts.summaries import Sample, Summaries, Window, buckets_of
 from consumers.store.read.charts.superseded import supersede
 from consumers.store.rows import CHUNK_POINTS, LEVEL_FACTOR, ChunkRow, FullGroup
 from consumers.store.write.chunk_groups import full_above
@@ -104,7 +104,20 @@ def test_a_later_attempt_replaces_what_it_repeats() -> None:
     assert [(one.step, one.value) for one in supersede([first, second, []])] == [(0, 1.0), (1, 1.0), (2, 2.0), (3, 2.0)]
 
 
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1))
+def test_a_window_before_a_step_has_lower_steps_only_and_bounds_that_postgresql_takes(step: int, limit: int) -> None:
+    for before in (limit, -(2**63)):
+        window = Window().before(before)
+        bounds = Window(step, step, 0, 0)
+        assert window.holds(bounds) == window.meets(bounds) == (step < before)
+        assert all(-(2**63) <= one < 2**63 for one in window)
+
+
 FINITE = st.floats(-1e300, 1e300)
+
+
+def test_a_median_of_the_largest_numbers_is_one_of_them() -> None:
+    assert [statistics_of([one] * 2).median for one in (1.7e308, -1.7e308, 5e-324)] == [1.7e308, -1.7e308, 5e-324]
 
 
 @given(st.lists(FINITE, min_size=1, max_size=12))

@@ -35,7 +35,7 @@ from consumers.store.read.charts.groups import Statistics
 from consumers.store.read.snapshot import Snapshot
 from consumers.store.search.filter_terms import Key
 from consumers.store.search.filter_tree import read_orders
-from consumers.store.tables.cells import ROWS_AT_ONCE
+from consumers.store.tables.cells import MAX_CELL, ROWS_AT_ONCE
 from schemas.api.series import GroupedSeries, GroupsOfRuns, RunGroup
 from schemas.names import series_name
 
@@ -96,7 +96,14 @@ async def _grouped(now: Snapshot, run_ids: Sequence[str], columns: Sequence[Key]
     groups: dict[bytes, _Group] = {}
     for first in range(0, len(run_ids), ROWS_AT_ONCE):
         some = run_ids[first : first + ROWS_AT_ONCE]
-        cells = (await now.tables.cells(some, columns)).columns if columns else []
+        cells, cut = await now.tables.cells(some, columns) if columns else ([], [])
+        if cut:
+            column, row = cut[0]
+            what = f"group_by: {columns[column].name:.100} of run {some[row]!r:.300}"
+            raise Failure(
+                400, f"{what} has more than {MAX_CELL:,} characters",
+                "such values are not compared: group by a part of it, such as params.net.layers, or by another key",
+            )  # fmt: skip
         for place, run_id in enumerate(some):
             key = [column[place] for column in cells]
             groups.setdefault(orjson.dumps(key), _Group(key, [])).runs.append(run_id)
@@ -119,7 +126,7 @@ async def _statistics(now: Snapshot, groups: list[_Group], question: GroupsQuest
     made = [
         RunGroup(key=group.key, runs=len(group.runs), run_ids=group.runs[:SHOWN_RUNS], series=[]) for group in groups
     ]
-    is_exact = True
+    is_exact = len(kept) == len(run_ids)
     for name in question.names:
         having = by_name.get(name, {})
         wanted = [

@@ -78,6 +78,8 @@ async def series_deltas(request: Request) -> Response:
     try:
         if repeating:
             raise _CannotSay(f"run {repeating[0]:.100} has records that came twice")
+        for partition in sorted(part for part, offset in folded.items() if offset and part not in since):
+            raise _CannotSay(f"since has no offset of partition {partition}")
         rows = await _rows(connections, question, since, folded)
     except (_CannotSay, LogGap) as error:
         answer.too_old, answer.reason = True, str(error)

@@ -66,7 +66,14 @@ def statistics_of(values: Sequence[float]) -> Statistics:
     std = scale * math.sqrt(math.fsum(((value - mean) / scale) ** 2 for value in values) / (count - 1))
     stderr = std / math.sqrt(count)
     margin = t975(count - 1) * stderr
-    return Statistics(count, mean, median(values), std, stderr, low, high, mean - margin, mean + margin)
+    return Statistics(count, mean, _median(values), std, stderr, low, high, mean - margin, mean + margin)
+
+
+def _median(values: Sequence[float]) -> float:
+    middle = median(values)
+    if math.isfinite(middle):
+        return middle
+    return 2 * median(value / 2 for value in values)  # the sum of both in the middle is larger than any float64
 
 
 class StepBuckets:

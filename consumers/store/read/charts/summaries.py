@@ -79,6 +79,8 @@ class Window(NamedTuple):
 
     def before(self, step: int | None) -> Window:
         """Return this window without points of this step and later ones."""
+        if step == ALL.min_step:
+            return self._replace(min_step=ALL.max_step, max_step=ALL.min_step)  # no step is before it
         return self if step is None else self._replace(max_step=min(self.max_step, step - 1))
 
     def since(self, step: int) -> Window:

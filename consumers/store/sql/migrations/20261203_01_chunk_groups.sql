@@ -66,7 +66,7 @@ ALTER TABLE chunk_groups ALTER COLUMN points SET STORAGE EXTERNAL,
 
 UPDATE chunks AS c
 SET (corners, ends) = (
-    SELECT ARRAY[
+    SELECT (ARRAY[
             CASE WHEN c.times IS NULL THEN c.min_time + c.time_deltas[first] ELSE c.times[first] END,
             CASE WHEN c.steps IS NULL THEN c.min_step + (low - 1) * stride ELSE c.steps[low] END,
             CASE WHEN c.times IS NULL THEN c.min_time + c.time_deltas[low] ELSE c.times[low] END,
@@ -80,12 +80,12 @@ SET (corners, ends) = (
                 bit_or(CASE v.value WHEN 'NaN' THEN 1 WHEN 'Infinity' THEN 2 ELSE 4 END)::bigint]
             FROM unnest(c.point_values) WITH ORDINALITY AS v (value, at)
             WHERE v.value IN ('NaN', 'Infinity', '-Infinity')
-        ) END,
+        ) END)::bigint[],
         ARRAY[c.point_values[first], c.point_values[last]]
     FROM (
         SELECT ends.*, coalesce(array_position(c.point_values, c.min_value), first) AS low,
                coalesce(array_position(c.point_values, c.max_value), first) AS high,
-               (c.max_step - c.min_step) / greatest(c.points - 1, 1) AS stride
+               (c.max_step::numeric - c.min_step) / greatest(c.points - 1, 1) AS stride -- between steps: above 2^63, too
         FROM (
             SELECT CASE WHEN c.steps IS NULL AND c.min_step < c.max_step THEN 1 ELSE (
                        SELECT p.at FROM unnest(c.point_values, c.steps, c.times, c.time_deltas)
