@@ -27,7 +27,7 @@ class ComparisonReader:
     async def fact_hashes(self, run_ids: Sequence[str]) -> dict[str, Mapping[str, str]]:
         """Return a hash of each fact that is text, by run and name."""
         rows = await self._connection.fetch(sql("fact_hashes"), list(run_ids))
-        return {row["run_id"]: row for row in rows}
+        return {row["run_id"]: dict(row) for row in rows}
 
     async def series_names(self, run_ids: Sequence[str], *, system: bool) -> list[set[str]]:
         """Return the written names of the series of each run."""
