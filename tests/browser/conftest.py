@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,12 +133,14 @@ async def browser(live: Live, chromium: driver.Browser) -> AsyncIterator[Browser
 
 
 @asynccontextmanager
-async def launched() -> AsyncIterator[driver.Browser]:
-    """Yield a new Chromium."""
+async def launched(*, without: Sequence[str] = ()) -> AsyncIterator[driver.Browser]:
+    """Yield a new Chromium, `without` some of the arguments that playwright gives it."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert path, "these tests need Chromium on PATH: install it (Debian, Ubuntu: apt-get install chromium)"
     async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        started = await playwright.chromium.launch(
+            executable_path=path, args=CHROMIUM_FLAGS, ignore_default_args=list(without)
+        )
         yield started
         await started.close()
 

@@ -15,8 +15,9 @@ import pytest
 from playwright.async_api import expect
 
 from gateway.local.ports import free_ports
+from schemas import events as ev
 from schemas.runtime.access.tokens import create_token
-from tests.browser.conftest import Browser, visiting
+from tests.browser.conftest import Browser, launched, visiting
 from tests.browser.lab import SECOND, sweep
 from tests.support.live_server import Live, serving
 from tests.support.log_author import Author
@@ -174,3 +175,23 @@ async def test_the_frame_is_used_with_the_keyboard_alone(stack: Live, visitor: B
     await page.keyboard.press("Enter")
     await expect(page.locator('[data-head="fact:name"]')).to_have_attribute("aria-sort", "ascending")
     assert visitor.console_errors == []
+
+
+async def test_a_page_that_was_left_holds_no_connection(stack: Live) -> None:
+    """Browsers keep left pages for the way back, with their connections, and open only six to a server."""
+    author = Author("left", time=NOW)
+    await stack.publish([author.envelope(ev.RunStarted(time=NOW, name="left")), author.metrics("loss", [0.5, 0.25])])
+    async with (
+        launched(without=["--disable-back-forward-cache"]) as chromium,
+        visiting(chromium, stack.url) as visitor,
+    ):
+        for _ in range(4):
+            for path in ("/runs/left", "/workspace?runs=left"):
+                await visitor.page.goto(stack.url + path, timeout=20_000)
+                await expect(visitor.page.locator("canvas").first).to_be_visible(timeout=20_000)
+                await expect(visitor.page.get_by_text("live", exact=True)).to_be_visible(timeout=20_000)
+        await visitor.page.evaluate("history.back()")  # a page that was kept is not loaded
+        await visitor.page.wait_for_url("**/runs/left", wait_until="commit", timeout=20_000)
+        await expect(visitor.page.get_by_role("heading", level=1)).to_be_visible()
+        await expect(visitor.page.get_by_text("live", exact=True)).to_be_visible(timeout=20_000)
+        assert visitor.console_errors == []

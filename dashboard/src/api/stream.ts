@@ -236,13 +236,17 @@ class Watch {
   }
 }
 
-/** Aborts when the page was hidden for a while. */
+/**
+ * Aborts when the page was hidden for a while, and when it is left: a browser that keeps a left page for the way back
+ * keeps its connections, too, and with six of them no page of this server loads.
+ */
 class HiddenWatch {
   #control = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly ms: number) {
     document.addEventListener("visibilitychange", this.#look);
+    addEventListener("pagehide", this.#leave);
     this.#look();
   }
 
@@ -251,6 +255,8 @@ class HiddenWatch {
     if (document.hidden) this.#timer = setTimeout(() => this.#control.abort(), this.ms);
   };
 
+  #leave = (): void => this.#control.abort();
+
   get signal(): AbortSignal {
     return this.#control.signal;
   }
@@ -258,6 +264,7 @@ class HiddenWatch {
   end(): void {
     clearTimeout(this.#timer);
     document.removeEventListener("visibilitychange", this.#look);
+    removeEventListener("pagehide", this.#leave);
   }
 }
 
