@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
+from consumers.store.maintenance.retention import Retention
 from consumers.store.pool import open_database
 from schemas import events as ev
 from schemas.api.comparison import Divergence, RunsDiff
@@ -121,6 +122,22 @@ async def test_of_several_values_at_a_step_the_last_one_counts_however_close_the
     found = (await asked(live, "divergence", Divergence, a="a", b="b"))["first"]
 
     assert (found["step"], found["a"], found["b"], found["time_a"]) == (7, 0.5, 0.25, START + 1)
+
+
+async def test_runs_whose_points_were_dropped_are_not_taken_for_equal(live: Live, database: str) -> None:
+    await live.publish(
+        [*trained("a", {"p": FloatValue(value=1)}, [1.0]), *trained("b", {"p": FloatValue(value=1)}, [2.0])]
+    )
+    store = await open_database(database)
+    try:
+        assert await Retention(store).drop(202311)
+    finally:
+        await store.close()
+    refused = await live.http.post("/v1/runs/divergence", json={"a": "a", "b": "b"})
+    groups = (await live.http.post("/v1/series/groups", json={"runs": ["a", "b"], "names": ["loss"]})).json()
+
+    assert (refused.status_code, "retention dropped the points of run a" in refused.text) == (410, True)
+    assert (groups["exact"], [(one["runs"], one["series"]) for one in groups["groups"]]) == (False, [(2, [])])
 
 
 def console(author: Author, lines: dict[int, str], stream: Literal["stdout", "stderr"] = "stdout") -> Envelope:

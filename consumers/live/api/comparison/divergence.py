@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from consumers.live.api.comparison.diff import refuse_unknown
 from consumers.live.api.connections import connections_of
 from consumers.live.api.consistency import until_folded
+from consumers.live.api.errors import Failure
 from consumers.live.api.responses import long_response
 from consumers.live.api.run_documents import RunId, read_question
 from consumers.live.api.tables.questions import Consistent
@@ -63,6 +64,13 @@ async def runs_divergence(request: Request) -> Response:
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
         await refuse_unknown(now, [question.a, question.b])
+        known = await now.series_charts.runs([question.a, question.b])
+        for run_id in (question.a, question.b):
+            if known[run_id].points_dropped is not None:
+                raise Failure(
+                    410, f"retention dropped the points of run {run_id:.300}",
+                    "compare its last values with POST /v1/runs/diff",
+                )  # fmt: skip
         of_a, of_b = [
             {name for name in names if _fits(name, question)}
             for names in await now.comparison.series_names([question.a, question.b], system=question.names is not None)
