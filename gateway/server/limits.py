@@ -36,13 +36,12 @@ class ExperimentLimits:
         self._kept: OrderedDict[tuple[str, str], float] = OrderedDict()  # by token and run: until when it is theirs
 
     async def require_run(self, who: Identity, run_id: str) -> None:
-        """Raise NotTheirs for a run of another experiment; an unknown run belongs to none. Raises Refused."""
+        """Raise NotTheirs for a run of another experiment, and for one that is unknown. Raises Refused."""
         if who.experiments is None or self._keeps(who, run_id):
             return
-        experiment = await self._experiment_of(run_id)
-        if experiment is not None:
-            require_name(who, experiment)
-            self._keep(who, run_id)
+        if not _is_theirs(who, await self._experiment_of(run_id)):
+            raise _not_theirs(who, run_id)
+        self._keep(who, run_id)
 
     async def require_events(self, who: Identity, envelopes: Iterable[Envelope | RegistryEnvelope]) -> None:
         """Raise NotTheirs if a token may not write one of these events. Raises Refused while the API is away."""
@@ -61,10 +60,8 @@ class ExperimentLimits:
         if self._keeps(who, one.run_id):
             return
         experiment = await self._experiment_of(one.run_id)
-        if experiment is None and target is None:
-            raise NotTheirs(f"run {one.run_id!r:.100} is not known, and its first event names no experiment")
-        if experiment is not None:
-            require_name(who, experiment)
+        if not _is_theirs(who, target if experiment is None else experiment):
+            raise _not_theirs(who, one.run_id)
         self._keep(who, one.run_id)
 
     async def _named_by(self, event: Any) -> str | None:
@@ -97,6 +94,20 @@ class ExperimentLimits:
 
 
 def require_name(who: Identity, experiment: str) -> None:
-    """Raise NotTheirs for the name of another experiment than those of a token."""
-    if who.experiments is not None and experiment not in who.experiments:
-        raise NotTheirs(f"{who.name!r:.100} may not write about runs of experiment {experiment!r:.200}")
+    """Raise NotTheirs for the name of another experiment than those of a token. It does not say that name."""
+    if not _is_theirs(who, experiment):
+        raise NotTheirs(f"{who.name!r:.100} may write about runs of {_names(who)} only")
+
+
+def _is_theirs(who: Identity, experiment: str | None) -> bool:
+    return who.experiments is None or experiment in who.experiments
+
+
+def _not_theirs(who: Identity, run_id: str) -> NotTheirs:
+    """Return the same words for a run of another experiment and for one that is not known."""
+    what = "or it is not known and its first event names no experiment"
+    return NotTheirs(f"{who.name!r:.100} may write about runs of {_names(who)} only: {run_id!r:.100} is none, {what}")
+
+
+def _names(who: Identity) -> str:
+    return ", ".join(map(repr, sorted(who.experiments or ())))[:200]

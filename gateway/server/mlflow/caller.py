@@ -4,6 +4,8 @@ Who calls the door, for what is limited to experiments: their reads carry their 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -22,6 +24,16 @@ class Caller(NamedTuple):
 
 
 CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)  # None: someone who sees everything
+
+
+@contextmanager
+def as_the_door() -> Iterator[None]:
+    """Ask the query API in the block as the door itself, for what the door keeps for all callers."""
+    before = CALLER.set(None)
+    try:
+        yield
+    finally:
+        CALLER.reset(before)
 
 
 def enter(request: Request) -> None:

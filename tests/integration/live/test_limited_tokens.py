@@ -222,8 +222,16 @@ async def test_ingest_takes_events_about_runs_of_its_experiments_only(live: Live
         assert await codes([mine.start(tag="digits"), mine.metrics("loss", [1.0])]) == [200]
         assert await codes([mine.metrics("loss", [0.5])], [mine.envelope(move)]) == [200, 403]
         assert await codes([theirs.start(tag="verses")], [moved.start(experiment_id="8")], taken) == [403, 403, 403]
+        told = [await http.post("/v1/events", json=body_of([Author(run, "q").metrics("loss", [1.0])]))
+                for run in (OTHER, "nowhere run")]  # fmt: skip
+        assert [one.status_code for one in told] == [403, 403]
+        assert told[0].text.replace(OTHER, "nowhere run") == told[1].text
         assert await codes([nowhere.metrics("loss", [1.0])], [Author(MINE, "q").metrics("loss", [2.0])]) == [403, 200]
         assert await codes([Author("run 0", "q").metrics("loss", [0.1])]) == [200]
+
+
+async def is_allowed(http: httpx.AsyncClient) -> bool:
+    return (await http.get("/api/2.0/mlflow/runs/get", params={"run_id": OTHER})).status_code == 200
 
 
 async def test_the_door_is_limited_as_well(live: Live) -> None:
@@ -242,6 +250,16 @@ async def test_the_door_is_limited_as_well(live: Live) -> None:
         assert await code("GET", "/runs/get", run_id=OTHER) == 404
         assert await code("POST", "/runs/set-tag", run_id=MINE, key="a", value="b") == 200
         assert await code("POST", "/runs/set-tag", run_id=OTHER, key="a", value="b") == 404
+        limited = http.headers["Authorization"]
+        everyone = create_token(live.settings.tokens_path, "all", ["emit", "read"])[1]
+        http.headers["Authorization"] = f"Bearer {everyone}"
+        await until(lambda: is_allowed(http), "the token is in force")
+        assert await code("POST", "/runs/set-tag", run_id=OTHER, key="a", value="b") == 200
+        assert await code("POST", "/runs/create", experiment_id="8") == 200
+        http.headers["Authorization"] = limited  # now the door remembers the run and the experiment
+        assert await code("POST", "/runs/create", experiment_id="8") == 404
+        assert await code("POST", "/runs/set-tag", run_id=OTHER, key="a", value="c") == 404
+        assert await code("POST", "/runs/log-metric", run_id=OTHER, key="loss", value=1.0, timestamp=1, step=1) == 404
         assert await code("POST", "/runs/create", experiment_id="7") == 200
         assert await code("POST", "/runs/create", experiment_id="8") == 404
         assert await code("POST", "/experiments/create", name="other") == 403

@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.client.encoding.values import now
 from gateway.server.limits import ExperimentLimits, NotTheirs
-from gateway.server.mlflow.caller import CALLER
+from gateway.server.mlflow.caller import CALLER, as_the_door
 from gateway.server.mlflow.errors import Refused, absent, invalid
 from gateway.server.mlflow.reading import NotThere, Reader
 from gateway.server.mlflow.run_json import run_info
@@ -132,11 +132,16 @@ class KnownRuns:
 
     async def find(self, run_id: str) -> KnownRun:
         """Return a run. Raises Refused RESOURCE_DOES_NOT_EXIST with MLflow's words, also for one that is not theirs."""
-        if caller := CALLER.get():
-            try:
-                await self._limits.require_run(caller.identity, run_id)
-            except NotTheirs:
-                raise no_run(run_id) from None
+        caller = CALLER.get()
+        with as_the_door():  # what is remembered is for all callers, and a run that one may not see is there, too
+            if caller is not None:
+                try:
+                    await self._limits.require_run(caller.identity, run_id)
+                except NotTheirs:
+                    raise no_run(run_id) from None
+            return await self._find(run_id)
+
+    async def _find(self, run_id: str) -> KnownRun:
         run = self._runs.get(run_id)
         if run is not None and asyncio.get_running_loop().time() - run.used > USED_S:
             run = await self._read_again(run)
