@@ -111,11 +111,12 @@ def _end(text: str, now: datetime) -> datetime | None:
         return None
     try:
         if match := _DURATION.fullmatch(text.strip()):
-            return now + timedelta(**{_UNITS[match[2]]: int(match[1])})
-        found = datetime.fromisoformat(text.strip())
+            end = now + timedelta(**{_UNITS[match[2]]: int(match[1])})
+        else:
+            found = datetime.fromisoformat(text.strip())
+            end = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise BadSettings(f"expires {text!r:.100}: write 30m, 12h, 90d, 8w, or a time such as 2027-01-31") from None
-    end = found if found.tzinfo else found.replace(tzinfo=UTC)
     if end <= now:
         raise BadSettings(f"expires {text!r:.100} is in the past: write a later time")
     return end

@@ -56,7 +56,7 @@ class SeriesChoice(Part):
             return None
         try:
             re.compile(text)
-        except re.error as error:
+        except (re.error, OverflowError) as error:  # OverflowError: a number of repeats
             raise ValueError(f"it is no regular expression ({error}): correct it, or use prefix") from None
         if _VERBOSE.search(text):
             raise ValueError("it has a comment or sets the flag x: write it without")

@@ -15,6 +15,7 @@ from schemas.alerts.rule import Fault, RuleEntry, faults
 from schemas.errors import BadSettings
 
 MAX_TEXT = 16_384  # characters of the text of one rule
+MAX_NUMBER = 100  # characters of an integer: Python writes none of more than 4,300 digits, not even into an error
 MAX_BRACKETS = 500  # in it: the time that PyYAML takes is quadratic in how deep they are nested
 Place = tuple[int, int]  # line and column, from 1
 Path = tuple[str | int, ...]  # names of fields and indexes of lists, from the outside
@@ -101,6 +102,12 @@ def _load(text: str, *, may_alias: bool) -> tuple[Any, Any]:
                 raise BadYaml("it uses an alias: write the value itself", _mark(self.get_event().start_mark))  # type: ignore[no-untyped-call]  # PyYAML has no type here
             return super().compose_node(parent, index)
 
+        def construct_yaml_int(self, node: Any) -> int:
+            if len(node.value) > MAX_NUMBER:
+                raise BadYaml("the number is too long: correct it", _mark(node.start_mark))
+            return super().construct_yaml_int(node)
+
+    Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
     # YAML 1.1 gives `=` a meaning that nothing uses: here it is the operator.
     Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: str(node.value))
     try:

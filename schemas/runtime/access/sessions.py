@@ -90,6 +90,11 @@ def cookie_of(header: str) -> str:
     return ""
 
 
+def without_session(header: str) -> str:
+    """Return a header `Cookie` without the session, for a server that is not ours."""
+    return "; ".join(one for part in header.split(";") if not (one := part.strip()).startswith(f"{COOKIE}="))
+
+
 def set_cookie(session: Session | None, *, secure: bool) -> str:
     """Return the header `Set-Cookie` of a session that begins; None: of one that ends."""
     value, seconds = (session.cookie, session.seconds) if session is not None else ("", 0)

@@ -93,3 +93,10 @@ def test_a_rule_is_the_same_after_it_was_written_and_read(
     entry = RuleEntry.model_validate({"id": rule_id, "name": name, "when": when, "enabled": enabled, "where": where})
 
     assert read_text(write_text(entry)).entry == entry
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 12_000, "1:" + ":".join(["10"] * 5_000), "0" + "7" * 12_000])
+def test_a_number_that_python_does_not_write_is_a_fault_with_its_place(number: str) -> None:
+    found = read_text(f"id: x\nwhen: {{kind: nan}}\ncooldown_s: {number}\n")
+
+    assert [(one.line, one.message[:22]) for one in found.faults] == [(3, "the number is too long")]

@@ -48,6 +48,7 @@ def one(**fields: Any) -> dict[str, Any]:
         (one(when={"kind": "nan"}, series={"regex": "(?x) (a+) +$"}), "the flag x"),
         (one(when={"kind": "nan"}, series={"regex": "(?#[)" + "(a|a)" * 20 + "(?#])"}), "a comment"),
         (one(when={"kind": "nan"}, series={"regex": "("}), "no regular expression"),
+        (one(when={"kind": "nan"}, series={"regex": "x{99999999999}"}), "no regular expression"),
         (one(when={"kind": "nan"}, to=["http://x/"]), "to.0: string should match"),
         ({"rules": [{"id": "a", "when": {"kind": "nan"}}] * 2}, "another rule of the file has this id"),
     ],

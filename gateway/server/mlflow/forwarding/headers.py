@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from schemas.runtime.access.sessions import without_session
+
 Headers = list[tuple[str, str]]
 
 # Of one connection, not of the message (RFC 9110, 7.6.1), or written by each sender of the message.
@@ -15,14 +17,16 @@ _OF_CONNECTION = frozenset(
         "transfer-encoding", "upgrade", "expect", "host", "date", "server",
     }
 )  # fmt: skip
-# The token is the door's alone. MLflow's server knows itself by another name than the browser, and would refuse what it
-# takes for the request of another site (mlflow/server/fastapi_security.py); the door has checked that already.
+# Tokens and logins are of the door alone. MLflow's server knows itself by another name than the browser, and would
+# refuse what it takes for the request of another site (mlflow/server/fastapi_security.py); the door has checked it.
 _OF_DOOR = frozenset({"authorization", "origin", "referer", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"})
 
 
 def to_server(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return the headers of a request that MLflow's server gets."""
-    return _without(list(headers), _OF_CONNECTION | _OF_DOOR)
+    found = _without(list(headers), _OF_CONNECTION | _OF_DOOR)
+    shown = [(name, without_session(value) if name.lower() == "cookie" else value) for name, value in found]
+    return [(name, value) for name, value in shown if value or name.lower() != "cookie"]
 
 
 def to_client(headers: Iterable[tuple[str, str]], origin: str) -> Headers:

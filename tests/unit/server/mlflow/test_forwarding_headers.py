@@ -9,10 +9,11 @@ def test_what_belongs_to_a_connection_or_to_the_door_stays_behind() -> None:
     given = [
         ("Host", "door:5001"), ("Authorization", "Bearer hunter2"), ("Origin", "http://door:5001"),
         ("Connection", "close, X-Of-This-Hop"), ("X-Of-This-Hop", "1"), ("Transfer-Encoding", "chunked"),
-        ("Content-Type", "application/json"), ("Cookie", "a=b"), ("Accept", "text/html"),
+        ("Content-Type", "application/json"), ("Cookie", "a=b; gateway_session=v1.x.y"), ("Accept", "text/html"),
     ]  # fmt: skip
 
     assert to_server(given) == [("Content-Type", "application/json"), ("Cookie", "a=b"), ("Accept", "text/html")]
+    assert to_server([("cookie", "gateway_session=v1.x.y")]) == []
 
 
 def test_an_answer_keeps_its_length_its_encoding_and_headers_that_repeat() -> None:
