@@ -131,9 +131,13 @@ class Connections:
             return Folded(await now.offsets(CONSUMER, self.topic), received, requests | decided)
 
     async def _until_folded(self, positions: Mapping[int, int]) -> None:
-        """Return once everything below these offsets is folded, however long that takes. Raises StoreUnavailable."""
+        """
+        Return once everything below these offsets is folded, however long that takes, or once the log is another one.
+
+        Raises StoreUnavailable.
+        """
         is_there = False
-        while not is_there:
+        while not is_there and not missing_records(positions, self.tail.positions):
             try:
                 is_there, _ = await self.progress.wait_until(
                     lambda now: not missing_records(positions, now.offsets), MAX_WAIT_S

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from consumers.live.api import connections
 from consumers.live.api.streams import opening
 from consumers.live.api.streams.questions import RunsTopic
 from consumers.live.feeds.alerts import AlertChanges, AlertsFeed
@@ -317,11 +318,9 @@ async def test_a_position_moves_past_what_was_missed_only_when_that_was_told(
     missed, other = Author("missed"), Author("other")
     await write(kafka, topic, [missed.start()])
     async with serving(settings_for(kafka, topic, database, tmp_path)) as live:  # what is older is not in its memory
-        connections = live.server.connections
+        now = live.server.connections
         await until(lambda: is_connected(live), "the tail reads the log")
-        feed = RunsFeed(
-            RunsTopic().wanted(), None, connections.changes, connections.store, Begin(parse_positions("0:0,1:0"))
-        )
+        feed = RunsFeed(RunsTopic().wanted(), None, now.changes, now.store, Begin(parse_positions("0:0,1:0")))
         begun = feed.token
         async for events in feed.catch_up():
             assert not events
@@ -336,6 +335,26 @@ async def test_a_position_moves_past_what_was_missed_only_when_that_was_told(
 
 async def is_connected(live: Live) -> bool:
     return bool(live.server.connections.tail.positions)
+
+
+async def test_streams_do_not_wait_for_records_that_only_a_former_log_had(
+    kafka: str, topic: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_WAIT_S", 0.1)
+    async with serving(settings_for(kafka, topic, database, tmp_path)) as live:
+        now = live.server.connections
+        await until(lambda: is_connected(live), "the tail reads the log")
+        async with follow(live.http, "/v1/stream/runs") as events:
+            now.tail.positions[0] += 1_000_000
+            now.tail.recent.changed.set()
+            await until(lambda: is_looking(live), "the stream waits for these records")
+            now.tail.positions[0] -= 1_000_000  # the log was deleted, and created again
+            await live.publish([Author("after").start()])
+            assert (await events.named("runs"))["changed"] == ["after"]
+
+
+async def is_looking(live: Live) -> bool:
+    return not live.server.connections.tail.recent.changed.is_set()
 
 
 class SlowChanges(AlertChanges):
