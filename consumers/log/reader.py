@@ -110,9 +110,20 @@ class LogReader:
             await finish_start(self._admin.start())
 
     async def close(self) -> None:
-        """Disconnect. Commits nothing."""
-        await self._consumer.stop()
-        await self._admin.close()
+        """
+        Disconnect. Commits nothing.
+
+        aiokafka's `stop` raises CancelledError and leaves its connections open when a fetch has just failed: it cancels
+        the task that waits for 0.1 s after a failure and takes that task's end for its own.
+        """
+        try:
+            await self._consumer.stop()
+        except asyncio.CancelledError:
+            await self._consumer._client.close()
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+        finally:
+            await self._admin.close()
 
     async def partitions(self) -> list[int]:
         """Return the numbers of the topic's partitions. Raises LogUnavailable, also while the topic does not exist."""

@@ -92,7 +92,7 @@ async def chromium() -> AsyncIterator[driver.Browser]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_database(postgres_server: str) -> Iterator[str]:
     """Address of the database of `stack`."""
     dsn = services.run(services.create_database(postgres_server))
@@ -100,9 +100,13 @@ def shared_database(postgres_server: str) -> Iterator[str]:
     services.run(services.drop_database(postgres_server, dsn))
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stack(kafka: str, shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
-    """A server for all tests; what is written to its log is folded as it comes."""
+    """
+    A server for all tests of a file; what is written to its log is folded as it comes.
+
+    Not for the session: its event loop stands still while tests outside this folder run, and its requests time out.
+    """
     home, topic = tmp_path_factory.mktemp("shared"), f"test-{uuid.uuid4().hex}"
     await services.create_topic(kafka, topic, partitions=2)
     settings = settings_for(kafka, topic, shared_database, home)

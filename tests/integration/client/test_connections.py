@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 
+import pytest
 from aiokafka.conn import AIOKafkaConnection
 
 from consumers.log.reader import LogReader
@@ -47,3 +49,23 @@ async def test_a_reader_cancelled_at_any_instant_of_connecting_closes_every_conn
 
         assert [one for one in open_connections() if one not in before] == [], f"after {number} ms"
     assert False in has_opened
+
+
+async def test_a_reader_closed_right_after_a_failed_fetch_closes_every_connection(
+    kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = open_connections()
+    reader = LogReader(kafka, topic)
+    await reader.open()
+    await reader.assign(dict.fromkeys(await reader.partitions(), 0))
+    failed = asyncio.Event()
+    monkeypatch.setattr(logging.getLogger("aiokafka.consumer.fetcher"), "error", lambda *_: failed.set())
+    while not failed.is_set():
+        await reader.fetch(timeout_ms=20, max_records=1)  # a fetch is on its way
+        for one in open_connections():
+            if one not in before:
+                one.close()
+
+    await reader.close()
+
+    assert [one for one in open_connections() if one not in before] == []
