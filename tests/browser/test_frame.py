@@ -19,7 +19,7 @@ from schemas import events as ev
 from schemas.runtime.access.tokens import create_token
 from tests.browser.conftest import Browser, launched, visiting
 from tests.browser.lab import SECOND, sweep
-from tests.support.live_server import Live, serving
+from tests.support.live_server import Live, serving, until
 from tests.support.log_author import Author
 
 pytestmark = pytest.mark.browser
@@ -81,6 +81,9 @@ FAINT = """() => {
 }"""
 
 
+FITS = "document.documentElement.scrollWidth <= innerWidth"
+
+
 async def test_every_page_is_legible_in_both_themes_and_fits_a_phone(stack: Live, chromium: driver.Browser) -> None:
     folder = Path(urlsplit(stack.settings.artifacts).path)
     await stack.publish(sweep("looks", folder, began=NOW - 200 * SECOND))
@@ -96,10 +99,7 @@ async def test_every_page_is_legible_in_both_themes_and_fits_a_phone(stack: Live
                 problems += [f"{name} {theme}: {one}" for one in await page.evaluate(FAINT)]
                 await browser.picture(f"{name}-{theme}")
             await page.set_viewport_size(PHONE)
-            try:
-                await page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
-            except driver.TimeoutError:
-                problems.append(f"{name} is too wide for a phone")
+            await until(lambda: page.evaluate(FITS), f"{name} fits a phone")
             await browser.picture(f"{name}-phone")
             await page.set_viewport_size(WIDE)
         assert problems == []
@@ -143,6 +143,7 @@ async def test_the_frame_is_used_with_the_keyboard_alone(stack: Live, visitor: B
     await stack.publish_unfolded([Author("found", time=NOW).start(name="needle in the hay", experiment_id="frame")])
     page = visitor.page
     await page.goto(f"{stack.url}/system")
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()  # its keys are there, too
     await page.keyboard.press("?")
     sheet = page.get_by_role("dialog", name="Keys")
     for text in ["Go to workspace", "Undo the last change of this page", "Search runs, pages, columns, actions"]:
