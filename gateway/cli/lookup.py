@@ -26,7 +26,7 @@ def find_run(base: str, run_id: str) -> dict[str, Any]:
         return dict(found[0])
     newest = get(base, "/v1/runs", limit=SEARCHED_RUNS)["runs"]
     matching = [one["run_id"] for one in newest if one["run_id"].startswith(run_id) or one["name"] == run_id]
-    near = _near(run_id, matching, [one["run_id"] for one in newest])
+    near = did_you_mean(run_id, matching, [one["run_id"] for one in newest])
     raise Refused(
         f"no run {run_id!r:.300} (a new one appears as soon as it is folded): "
         f"{near or 'list the runs with `gateway runs list`'}"
@@ -101,14 +101,14 @@ def check_name(run_id: str, what: str, name: str, names: Mapping[str, set[str]])
     if name in names:
         return
     matching = [one for one, written in names.items() if name in written]  # `test/loss{rank=1}` is of series `loss`
-    near = _near(name, matching, names)
+    near = did_you_mean(name, matching, names)
     raise Refused(
         f"run {run_id} has no {WORDS[what]} {name!r:.300}: "
         f"{near or f'see what it has with `gateway runs show {run_id}`'}"
     )
 
 
-def _near(name: str, matching: Iterable[str], names: Iterable[str]) -> str:
+def did_you_mean(name: str, matching: Iterable[str], names: Iterable[str]) -> str:
     """Return the question whether one of `matching`, else of the most similar names, was meant; "" without any."""
     found = list(matching)[:SHOWN_NAMES] or get_close_matches(name, list(names), SHOWN_NAMES, 0.7)
     return f"did you mean {' or '.join(map(repr, found))}?" if found else ""

@@ -21,8 +21,12 @@ from schemas.statuses import ENDED
 if TYPE_CHECKING:
     from gateway.client.query import Api
 
-app = typer.Typer(no_args_is_help=True, help="List, show, follow, delete, restore, move, rename and tag runs.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="List, search, show, follow, compare, export, delete, restore, move, rename and tag runs.",
+)
 
+State = Literal["created", "running", "finished", "failed", "killed", "lost"]
 END_KINDS = ("run_finished", "run_failed", "run_killed")
 WITH_GROUP, WIDE = 110, 160  # width of a terminal, in characters, from which the group and last values fit
 STARTED = "started (UTC)"
@@ -65,10 +69,10 @@ def list_runs(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signatu
         str | None, typer.Option("-e", "--experiment", help="Only runs of this experiment, by its name.")
     ] = None,
     group: Annotated[str | None, typer.Option(help="Only runs of this group.")] = None,
-    state: Annotated[
-        str | None, typer.Option("--state", "--status", help="created, running, finished, failed, killed or lost.")
-    ] = None,
-    stage: Annotated[str, typer.Option("--stage", help="active, deleted (in the trash) or all.")] = "active",
+    state: Annotated[State | None, typer.Option("--state", "--status", help="Only runs in this state.")] = None,
+    stage: Annotated[
+        Literal["active", "deleted", "all"], typer.Option("--stage", help="deleted: those in the trash.")
+    ] = "active",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -99,6 +103,10 @@ def list_runs(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signatu
     else:
         is_narrowed = bool(where or experiment or group or state or page_token or stage != "active")
         _print_page(found, is_narrowed=is_narrowed)
+    if order_by or (where and not found["runs"]):
+        from gateway.cli.reading.near import print_unknown
+
+        print_unknown(api_of(home), where if not found["runs"] else "", order_by=order_by)
 
 
 @app.command()

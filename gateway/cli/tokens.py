@@ -43,8 +43,9 @@ def create(
     """
     Create a token and print it. It is shown only now: the file keeps its hash.
 
-    emit: record runs and upload artifacts. read: everything that is stored. write: change and delete runs, experiments,
-    models, views. admin: all of these, and what has no other scope.
+    emit: record runs and upload artifacts. read: everything that is stored. write: change and delete runs (tags, notes,
+    parameters, names, trash), experiments, models, views and rules of alerts, and mute rules. admin: all of these, and
+    what has no other scope.
 
     Examples: `gateway tokens create ci --scope emit --expires 90d`,
     `gateway tokens create anna --scope read,write --experiment digits`

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from importlib.resources import files
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gateway.client.errors import ClientError
 from gateway.mcp.run_tools import RunTools, WriteTools
@@ -68,7 +70,9 @@ def tools(*owners: object) -> list[Tool]:
 
 
 def serve_stdio(server: MCPServer[Any]) -> None:
-    """Serve over stdin and stdout until stdin ends."""
+    """Serve over stdin and stdout until stdin ends. Ctrl-C ends the process at once, with status 130."""
+    # The SDK reads stdin in a thread that nothing interrupts, and the end of the loop would wait for it.
+    signal.signal(signal.SIGINT, _end_process)
     server.run()
 
 
@@ -89,10 +93,19 @@ def http_app(server: MCPServer[Any], settings: Settings, host: str, *, write: bo
 
 
 def serve_http(app: ASGIApp, host: str, port: int) -> None:
-    """Serve the web application at `http://host:port/mcp` until the process ends."""
+    """Serve the web application at `http://host:port/mcp` until the process ends. Raises KeyboardInterrupt."""
     import uvicorn
 
-    uvicorn.run(app, host=host, port=port, log_level="warning", lifespan="on", proxy_headers=False)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", lifespan="on", proxy_headers=False,
+        timeout_graceful_shutdown=1,  # s: clients hold streams open for ever
+    )  # fmt: skip
+    uvicorn.Server(config).run()  # `uvicorn.run` would swallow the interrupt
+
+
+def _end_process(number: int, frame: object) -> NoReturn:
+    os.write(2, b"gateway: interrupted\n")
+    os._exit(128 + number)
 
 
 def _called(tool: Tool) -> Callable[..., Awaitable[str]]:

@@ -73,4 +73,5 @@ class FilterCheck(BaseModel):
     end: int | None = None
     message: str | None = None
     expected: list[str] = Field(default_factory=list, description="words that may stand at the position")
+    keys: list[tuple[str, ...]] = Field(default_factory=list, description="that it compares, each once")
     follow: FilterFollow | None = Field(default=None, description="at the position that was asked about")

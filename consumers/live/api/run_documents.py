@@ -102,9 +102,10 @@ async def read_question(request: Request, model: type[Question], status: int = 4
         return model.model_validate_json(await body_of(request, MAX_BODY, "ask for fewer runs at once"))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = ".".join(map(str, first["loc"])) or "body"
-        step = "send a JSON object with the fields that docs/query.md and docs/registry.md list"
-        raise Failure(status, f"parameter {name}: {first['msg']}", step) from None
+        name = ".".join(map(str, first["loc"]))
+        fields = "docs/query.md and docs/registry.md list the fields"
+        step = f"correct {name}; {fields}" if name else f"send a JSON object: {fields}"
+        raise Failure(status, f"parameter {name or 'body'}: {first['msg']}", step) from None
 
 
 async def body_of(request: Request, max_bytes: int, step: str) -> bytes:

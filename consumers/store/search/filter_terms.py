@@ -6,7 +6,7 @@ Plain values. filter.py reads them from text, filter_tree.py from JSON; sql_buil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 Kind = Literal[
@@ -90,6 +90,18 @@ class Either(NamedTuple):
 
 
 Node = Compare | Not | All | Either
+
+
+def keys_of(node: Node) -> Iterator[Key]:
+    """Yield the key of each comparison of a tree, in its order."""
+    match node:
+        case Compare(key=key):
+            yield key
+        case Not(part=part):
+            yield from keys_of(part)
+        case All(parts=parts) | Either(parts=parts):
+            for part in parts:
+                yield from keys_of(part)
 
 
 class Order(NamedTuple):

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 import typer
 
 from gateway.cli.lookup import near_ids
 from gateway.cli.reading.complete import complete_column, complete_series
+from gateway.cli.reading.near import print_unknown
 from gateway.cli.reading.tables import document, exactly, print_missing, print_table, short, spark
 from gateway.cli.runs import RunArgument, api_of, complete_run
 from gateway.console import HomeOption, JsonOption, console, print_json, print_notice
@@ -25,6 +27,8 @@ NamesOption = Annotated[
 ]
 RegexOption = Annotated[str | None, typer.Option("--regex", help="Only series whose name matches.")]
 PrefixOption = Annotated[str | None, typer.Option("--prefix", help="Only series whose name begins so.")]
+
+Section = StrEnum("Section", ["facts", "params", "tags", "environment", "code", "metrics", "attempts", "artifacts"])
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +51,9 @@ def search(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
         list[str] | None, typer.Option("-o", "--order-by", help="Column, then asc or desc; repeat for more.")
     ] = None,
     experiment: Annotated[str | None, typer.Option("-e", "--experiment", help="Only runs of it, by its name.")] = None,
-    stage: Annotated[str, typer.Option("--stage", help="active, deleted or all.")] = "active",
+    stage: Annotated[
+        Literal["active", "deleted", "all"], typer.Option("--stage", help="deleted: those in the trash.")
+    ] = "active",
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Runs to show.")] = 50,
     page_token: Annotated[str | None, typer.Option("--page-token", help="Continue: next_page_token of a page.")] = None,
     home: HomeOption = None,
@@ -71,15 +77,14 @@ def search(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
         print_notice("no runs match: see what there is with `gateway runs list`")
     else:
         print_table(found)
+    empty = [name for name in column or () if all(cell is None for cell in found.columns[name])]
+    print_unknown(api_of(home), where if not len(found) else "", columns=empty, order_by=order_by)
 
 
 def compare(
     runs: RunsArgument,
     all_rows: Annotated[bool, typer.Option("--all", help="Also what is equal.")] = False,
-    section: Annotated[
-        list[str] | None,
-        typer.Option("--section", help="facts, params, tags, environment, code, metrics, attempts or artifacts."),
-    ] = None,
+    section: Annotated[list[Section] | None, typer.Option("--section", help="Only this; repeat for more.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -155,7 +160,9 @@ def series(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
     prefix: PrefixOption = None,
     start: Annotated[float | None, typer.Option("--from", help="Only from here on, on the axis.")] = None,
     end: Annotated[float | None, typer.Option("--to", help="Only up to here, on the axis.")] = None,
-    axis: Annotated[str, typer.Option(help="step, time (µs) or relative (µs since the run began).")] = "step",
+    axis: Annotated[
+        Literal["step", "time", "relative"], typer.Option(help="time: µs; relative: µs since the run began.")
+    ] = "step",
     buckets: Annotated[int, typer.Option(min=1, help="Ranges of which longer series show four points each.")] = 200,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -197,7 +204,9 @@ def console_lines(  # noqa: PLR0913, PLR0917 -- Typer reads options from the sig
     run: RunArgument,
     search: Annotated[str | None, typer.Option("-s", "--search", help="Only lines that contain this text.")] = None,
     regex: Annotated[str | None, typer.Option("--regex", help="Only lines that match this pattern.")] = None,
-    stream: Annotated[str | None, typer.Option("--stream", help="Only stdout, stderr or log.")] = None,
+    stream: Annotated[
+        Literal["stdout", "stderr", "log"] | None, typer.Option("--stream", help="Only lines of this stream.")
+    ] = None,
     last: Annotated[bool, typer.Option("--last", help="The newest lines instead of the first.")] = False,
     after: Annotated[str | None, typer.Option("--after", help="Continue: next_page_token of an answer.")] = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Lines to show.")] = 1_000,

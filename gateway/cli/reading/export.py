@@ -15,6 +15,7 @@ import typer
 
 from gateway.cli.lookup import near_ids
 from gateway.cli.reading.complete import complete_column, complete_series
+from gateway.cli.reading.near import print_unknown
 from gateway.cli.runs import api_of, complete_run
 from gateway.console import HomeOption, JsonOption, print_json, print_notice
 from schemas.errors import BadSettings
@@ -46,9 +47,7 @@ def export(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
         list[str] | None,
         typer.Option("-n", "--name", help="Only this series; repeat for more.", autocompletion=complete_series),
     ] = None,
-    superseded: Annotated[
-        bool, typer.Option("--superseded", help="Also points that a later attempt replaced.")
-    ] = False,
+    superseded: Annotated[bool, typer.Option("--superseded", help="Also points that later attempts replaced.")] = False,
     column: Annotated[
         list[str] | None,
         typer.Option("-c", "--column", help="Of runs: only this column; repeat.", autocompletion=complete_column),
@@ -80,6 +79,19 @@ def export(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
         print_json({"file": str(file), "format": format, "bytes": size, "as_of": as_of})
     elif str(file) != "-":
         print_notice(f"{file}: {size:,} bytes, as of offset {as_of}")
+    _say_what_is_empty(api, where, column or [])
+
+
+def _say_what_is_empty(api: Api, where: str | None, columns: list[str]) -> None:
+    """Say on stderr, of an export of runs, where none matches, and which names no run has."""
+    from gateway import read
+
+    if where is None:
+        return
+    none = not len(read.runs(where, columns=["run_id"], limit=1, api=api))
+    if none:
+        print_notice("no runs match: the file has no rows")
+    print_unknown(api, where if none else "", columns=columns)
 
 
 def _refuse_unknown(api: Api, runs: list[str], names: list[str]) -> None:

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from gateway.cli.lookup import did_you_mean
 from gateway.cli.registry.shared import (
     LimitOption,
     TimeoutOption,
@@ -20,12 +21,15 @@ from gateway.cli.registry.shared import (
     time_text,
 )
 from gateway.console import HomeOption, JsonOption, print_json, print_notice
-from schemas.errors import BadSettings
+from schemas.errors import BadSettings, Refused
 from schemas.runtime.text import escape_unprintable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from gateway.client.registry.connection import Registry
+
+SEARCHED_VIEWS = 1_000  # the newest, for near ids
 app = typer.Typer(no_args_is_help=True, help="List, read, save and delete saved views of the dashboard.")
 
 ViewArgument = Annotated[
@@ -74,7 +78,9 @@ def show(
     """
     from gateway.client.registry import saved
 
-    found = saved.read(registry_of(home), "views", view, version)
+    registry = registry_of(home)
+    with _near_ids(registry, view):
+        found = saved.read(registry, "views", view, version)
     print_json(found if as_json else found["body"])
 
 
@@ -130,11 +136,29 @@ def delete(
     """
     from gateway.client.registry import saved
 
-    saved.delete(registry_of(home), "views", view, timeout_s=timeout_s)
+    registry = registry_of(home)
+    with _near_ids(registry, view):
+        saved.delete(registry, "views", view, timeout_s=timeout_s)
     if as_json:
         print_json({"id": view, "deleted": True})
     else:
         typer.echo(escape_unprintable(f"view {view} is deleted"))
+
+
+@contextmanager
+def _near_ids(registry: Registry, view: str) -> Iterator[None]:
+    """Raise Refused, with near ids, where there is no such view."""
+    from gateway.client.errors import NotFound
+    from gateway.client.registry import saved
+
+    try:
+        yield
+    except NotFound:
+        ids = [one["id"] for one in saved.listed(registry, "views", SEARCHED_VIEWS, state="all")]
+        if view in ids:
+            raise
+        near = did_you_mean(view, [one for one in ids if view in one], ids)
+        raise Refused(f"no view {view!r:.300}: {near or 'list the views with `gateway views list`'}") from None
 
 
 def _rows(found: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:

@@ -299,7 +299,8 @@ async def test_runs_are_compared_searched_and_followed_by_commands(live: Live) -
 
 async def test_commands_say_what_to_do_in_their_own_words(live: Live, tmp_path: Path) -> None:
     def run(*arguments: str) -> str:
-        return CliRunner().invoke(main.app, ["runs", *arguments]).output
+        group = [] if arguments[0] == "views" else ["runs"]
+        return CliRunner().invoke(main.app, [*group, *arguments]).output
 
     lines = [f"line {number}" for number in range(2_500)]
     text = ev.ConsoleText(time=START, lines=lines, times=[START + number for number in range(2_500)])
@@ -313,13 +314,23 @@ async def test_commands_say_what_to_do_in_their_own_words(live: Live, tmp_path: 
         "raise the limit": ("search", "-n", "1"),
         "write params.NAME, metrics.NAME": ("search", "-c", "loss"),
         "correct the expression": ("console", "two", "--regex", "("),
+        "no run has metrics.los: did you mean 'loss'?": ("search", "metrics.los < 1 and params.depth = 2"),
+        "no run has params.Loss: did you mean 'metrics.loss'?": ("list", "--where", "params.Loss = 1"),
+        "no run has params.net.layer: did you mean": ("search", "-c", "params.net.layer", "-c", "params.net.layers"),
+        "no run has metrics.lost": ("search", "--order-by", "metrics.lost desc"),
+        "no run has tags.tem: did you mean 'team'?": ("export", "--where", "tags.tem = 'x'", "--csv", "-"),
+        "docs/query.md has the language": ("search", "metrics.loss <"),
+        "'environment'": ("compare", "one", "two", "--section", "foo"),
+        "'deleted'": ("search", "--stage", "foo"),
+        "correct buckets": ("series", "two", "--buckets", "100000"),
+        "no view 'nope': list the views with `gateway views list`": ("views", "show", "nope"),
         "stdout": ("console", "two", "--stream", "other"),
     }
     said = {expected: await asyncio.to_thread(run, *words) for expected, words in asked.items()}
     last = await asyncio.to_thread(lambda: read.console("two", before="end", limit=2_200))
 
     assert {expected: output for expected, output in said.items() if expected not in output} == {}
-    assert [output for output in said.values() if "GET /v1/runs" in output] == []
+    assert [output for output in said.values() if " /v1/" in output or "JSON object" in output] == []
     assert last.columns["line"] == lines[-2_200:]
     assert last.previous_page_token is not None
     assert "others come before" in last.cut

@@ -201,5 +201,7 @@ async def test_what_may_follow_is_said_at_a_position(live: Live) -> None:
 
     assert (checked["ok"], checked["position"], "'running'" in checked["expected"]) == (False, 8, True)
     assert checked["follow"] is None  # what is before is wrong
+    read = await ask(live, "/v1/filters/check", where="not (min(metrics.a) < 1 or params.b = 'x') and state = 'lost'")
+    assert read["keys"] == [["metric", "a", "min"], ["param", "b"], ["fact", "state"]]
     checked = await ask(live, "/v1/filters/check", where="state != 'running' and min(metrics.lo", position=37)
     assert checked["follow"] == {"start": 27, "words": [], "key": None, "name": ["metric", "lo"]}

@@ -92,7 +92,7 @@ def refuse_scattered() -> Iterator[None]:
     try:
         yield
     except RangeTooScattered as error:
-        next_step = "ask without a range, or for a range of times; GET /v1/export/points has every point"
+        next_step = "ask without a range or for a range of times, or export every point with `gateway runs export`"
         raise Failure(400, f"range: {error}", next_step) from None
 
 

@@ -69,7 +69,7 @@ async def runs_divergence(request: Request) -> Response:
             if known[run_id].points_dropped is not None:
                 raise Failure(
                     410, f"retention dropped the points of run {run_id:.300}",
-                    "compare its last values with POST /v1/runs/diff",
+                    "compare its last values with `gateway runs compare` or POST /v1/runs/diff",
                 )  # fmt: skip
         of_a, of_b = [
             {name for name in names if _fits(name, question)}

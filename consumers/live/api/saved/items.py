@@ -150,7 +150,9 @@ async def _single(
         found = await now.registry.saved.get(collection, item_id, version)
         is_known = found is not None or await now.registry.saved.get(collection, item_id) is not None
     if found is None and is_known:
-        raise Failure(404, f"{item_id!r:.300} has no version {version}", "list them with .../versions")
+        raise Failure(
+            404, f"{item_id!r:.300} has no version {version}", "leave it out for the newest one; .../versions lists all"
+        )
     if found is None:
         raise _unknown(collection, item_id)
     return json_response(found, folded)
@@ -184,5 +186,5 @@ def _check(collection: Collection, item_id: str) -> None:
 
 
 def _unknown(collection: Collection, item_id: str) -> Failure:
-    path = f"/v1/{collection.replace('_', '-')}"
-    return Failure(404, f"no {collection[:-1].replace('_', ' ')} {item_id!r:.300}", f"list them with GET {path}")
+    listing = "gateway views list" if collection == "views" else "gateway alerts rules"
+    return Failure(404, f"no {collection[:-1].replace('_', ' ')} {item_id!r:.300}", f"list them with `{listing}`")

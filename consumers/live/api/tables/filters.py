@@ -13,6 +13,7 @@ from consumers.live.api.responses import json_response
 from consumers.live.api.run_documents import read_question
 from consumers.store.search.completion import column_of, follow
 from consumers.store.search.filter import parse_filter
+from consumers.store.search.filter_terms import keys_of
 from consumers.store.search.filter_tokens import FilterError
 from schemas.api.tables import FilterCheck, FilterFollow
 
@@ -31,9 +32,9 @@ class FilterQuestion(BaseModel):
 async def check_filter(request: Request) -> Response:
     """Return whether a filter can be read, otherwise where it is wrong. It is not run."""
     question = await read_question(request, FilterQuestion, 400)
-    found = FilterCheck(ok=True)
     try:
-        parse_filter(question.where)
+        compared = dict.fromkeys(map(column_of, keys_of(parse_filter(question.where))))
+        found = FilterCheck(ok=True, keys=list(compared))
     except FilterError as error:
         found = FilterCheck(
             ok=False, position=error.position, end=error.end, message=str(error), expected=list(error.expected)

@@ -25,7 +25,7 @@ from consumers.store.search.filter_tree import read_tree
 P = TypeVar("P")
 T = TypeVar("T")
 EXAMPLES = {
-    "where": "write for example metrics.loss < 0.3 and params.lr = 0.1; POST /v1/filters/check says what may follow",
+    "where": "write for example metrics.loss < 0.3 and params.lr = 0.1; docs/query.md has the language",
     "filter": 'write for example {"key": ["metric", "loss"], "op": "<", "values": [0.3]}',
     "order": 'write for example [{"key": ["metric", "loss", "min"], "descending": false}]',
     "columns": 'write for example [["fact", "name"], ["param", "lr"], ["metric", "loss", "min"]]',

@@ -1,0 +1,61 @@
+"""
+Names of metrics, parameters, tags and labels that no run has: why a filter finds nothing, or a column is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gateway.cli.lookup import did_you_mean
+from gateway.console import print_notice
+
+if TYPE_CHECKING:
+    from gateway.client.query import Api
+
+MAX_NAMES = 20  # that are looked up, each with a question of its own
+MAX_LISTED = 10_000  # names among which near ones are sought
+
+
+def print_unknown(
+    api: Api, where: str = "", *, columns: Sequence[str] = (), order_by: str | Sequence[str] | None = None
+) -> None:
+    """Say on stderr which names of a filter, of columns and of an order no run has, and which are near."""
+    for line in unknown_names(api, where, columns=columns, order_by=order_by):
+        print_notice(line)
+
+
+def unknown_names(
+    api: Api, where: str = "", *, columns: Sequence[str] = (), order_by: str | Sequence[str] | None = None
+) -> list[str]:
+    """Return a line for each metric, parameter, tag or label that is named and that no run of any stage has."""
+    from gateway.read.asking import column_key, order_keys, question
+
+    named = [column_key(one) for one in columns] + [one["key"] for one in order_keys(order_by or []) or ()]
+    if where:
+        named += question(api, "/v1/filters/check", {"where": where})["keys"]
+    names = dict.fromkeys((key[0], key[1]) for key in named if key[0] != "fact")
+    return [_line(api, kind, name) for kind, name in list(names)[:MAX_NAMES] if not _has(api, kind, name)]
+
+
+def _has(api: Api, kind: str, name: str) -> bool:
+    from gateway.read.asking import question
+
+    asked = {
+        "filter": {"key": [kind, name], "op": "is not null"}, "columns": [["fact", "run_id"]], "stage": "all",
+        "limit": 1, "total": False,
+    }  # fmt: skip
+    return bool(question(api, "/v1/runs/table", asked)["run_ids"])
+
+
+def _line(api: Api, kind: str, name: str) -> str:
+    """Return what to say of an unknown name: the same name of another kind is nearest, then those that hold it."""
+    from gateway.read.asking import column_name, question
+
+    found = question(api, "/v1/runs/columns", {"stage": "all", "limit": MAX_LISTED})["columns"]
+    keys = [one["key"] for one in found if one["key"][0] != "fact"]
+    same = [column_name(key) for key in keys if key[1].lower() == name.lower()]
+    own = [key[1] for key in keys if key[0] == kind]
+    holding = [one for one in own if name in one or name.startswith(f"{one}.")]  # `net.layers` is in JSON `net`
+    near = did_you_mean(name, same or holding, own)
+    return f"no run has {column_name((kind, name))}{f': {near}' if near else ''}"
