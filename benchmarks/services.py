@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -38,9 +38,17 @@ class Server:
         if not self._pid:
             return 0.0
         process = psutil.Process(self._pid)
-        times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-        # Children that have ended, such as the process of a connection of PostgreSQL, count for their parent.
-        return sum(one.user + one.system + one.children_user + one.children_system for one in times)
+        children = 0.0
+        for child in process.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it ended since it was listed
+                children += _total_s(child)
+        return children + _total_s(process)  # the parent last: children that have ended count for it
+
+
+def _total_s(process: psutil.Process) -> float:
+    """Return the time of a process and of its children that have ended, such as a connection of PostgreSQL, seconds."""
+    used = process.cpu_times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 @contextmanager
