@@ -53,7 +53,7 @@ def make_server(api: Api, *, write: bool = False) -> MCPServer[Any]:
         ) from error
     import gateway
 
-    server: MCPServer[Any] = MCPServer(
+    server = _checking(MCPServer)(
         "tracking-gateway", version=gateway.__version__, instructions=skill(), log_level="WARNING"
     )
     for tool in tools(FindTools(api), SeriesTools(api), RunTools(api)):
@@ -101,6 +101,20 @@ def serve_http(app: ASGIApp, host: str, port: int) -> None:
         timeout_graceful_shutdown=1,  # s: clients hold streams open for ever
     )  # fmt: skip
     uvicorn.Server(config).run()  # `uvicorn.run` would swallow the interrupt
+
+
+def _checking(base: type[MCPServer[Any]]) -> type[MCPServer[Any]]:
+    """Return the SDK's server, refusing arguments that a tool does not take: the SDK leaves them out in silence."""
+    from mcp.server.mcpserver.exceptions import ToolError
+
+    class CheckingServer(base):  # type: ignore[valid-type, misc]  # the SDK is imported when it is needed
+        async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+            takes = next((one.input_schema["properties"] for one in await self.list_tools() if one.name == name), None)
+            if takes is not None and (unknown := arguments.keys() - takes.keys()):
+                raise ToolError(f"{name} takes no argument {min(unknown)!r:.100}: write some of {', '.join(takes)}")
+            return await super().call_tool(name, arguments, context)
+
+    return CheckingServer
 
 
 def _end_process(number: int, frame: object) -> NoReturn:

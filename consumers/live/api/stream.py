@@ -66,7 +66,7 @@ async def _start(connections: Connections, text: str | None, parameter: str) -> 
     try:
         positions = parse_positions(text)
     except ValueError as error:
-        raise bad_parameter(parameter, str(error), "pass as_of of /v1/runs/{id}/series, or the id of a frame") from None
+        raise bad_parameter(parameter, str(error), "pass the as_of of an answer, or the id of an event") from None
     for partition in positions:
         if partition not in now:
             raise bad_parameter(parameter, f"the log has no partition {partition}", f"it has 0 to {len(now) - 1}")

@@ -297,6 +297,8 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
     ("series", {"runs": ["bad"], "names": ["loss"], "buckets": 0}),
     ("series", {"runs": ["bad"], "names": ["loss"], "from_x": 1e308, "to_x": -1e308}),
     ("series", {"runs": "bad", "names": 3}),
+    ("series", {"runs": ["bad"], "names": ["loss"], "start": 10, "end": 20}),
+    ("find_runs", {"filter": "state = 'failed'"}),
     ("diff", {"runs": ["bad"]}),
     ("diff", {"runs": ["bad", "absent"]}),
     ("first_divergence", {"a": "bad", "b": "absent"}),
