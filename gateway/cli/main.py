@@ -120,6 +120,7 @@ def _stand_in(point: EntryPoint) -> Any:
 
     def call(ctx: typer.Context) -> None:
         # Not `main`: our own `invoke` handles usage errors, exits and interrupts, once.
+        _leave_out_cancelled_work()
         loaded = _load(point)
         with loaded.make_context(point.name, list(ctx.args), parent=ctx.parent) as own:
             loaded.invoke(own)
@@ -131,6 +132,16 @@ def _stand_in(point: EntryPoint) -> Any:
         summary = f"From {point.dist.name}." if point.dist else "From an unknown distribution."
     stand_in.command(point.name, help=summary, context_settings=pass_all)(call)
     return typer.main.get_command(stand_in)
+
+
+def _leave_out_cancelled_work() -> None:
+    """Let asyncio print no traceback of work that an interrupt cancelled and that nobody awaits any more."""
+    import logging
+
+    def is_told(record: logging.LogRecord) -> bool:
+        return not record.exc_info or type(record.exc_info[1]).__name__ != "CancelledError"
+
+    logging.getLogger("asyncio").addFilter(is_told)
 
 
 def _load(point: EntryPoint) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import logging
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -11,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gateway.cli import main
+from gateway.cli import __main__, main
 from schemas.errors import StackError
 
 run = CliRunner().invoke
@@ -106,6 +109,46 @@ def test_an_interrupt_is_one_line_and_exit_code_130(monkeypatch: pytest.MonkeyPa
     result = run(main.app, ["interrupt"])
 
     assert (result.exit_code, result.stderr.strip()) == (130, "gateway: interrupted")
+
+
+async def _cancelled() -> None:
+    asyncio.gather(asyncio.sleep(60))
+    await asyncio.sleep(0)
+    raise KeyboardInterrupt
+
+
+def leave_work() -> None:
+    """Be interrupted while something is awaited that nobody looks at."""
+    asyncio.run(_cancelled())
+
+
+def test_work_that_an_interrupt_cancels_leaves_no_trace(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    install(monkeypatch, point("work", "leave_work"))
+    monkeypatch.setattr(logging.getLogger("asyncio"), "filters", [])
+    result = run(main.app, ["work"])
+    gc.collect()
+
+    assert (result.exit_code, result.stderr.strip()) == (130, "gateway: interrupted")
+    assert caplog.records == []
+
+
+class Interrupted:
+    """A finder of modules that is interrupted while it looks for the command line."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "gateway.cli.main":
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_the_command_loads_is_one_as_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gateway.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == 130
 
 
 def test_an_unknown_setting_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
