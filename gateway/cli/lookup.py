@@ -4,9 +4,8 @@ Look up what the user names, through the API: runs and their series, parameters 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 from gateway.client.query import ApiRefused, get, run_path
@@ -15,7 +14,6 @@ from schemas.errors import Refused
 
 WORDS = {"series": "series", "param": "parameter", "tag": "tag"}
 SEARCHED_RUNS = 1_000  # the newest, for near names
-SHOWN_NAMES = 3
 
 
 def find_run(base: str, run_id: str) -> dict[str, Any]:
@@ -26,6 +24,8 @@ def find_run(base: str, run_id: str) -> dict[str, Any]:
         return dict(found[0])
     newest = get(base, "/v1/runs", limit=SEARCHED_RUNS)["runs"]
     matching = [one["run_id"] for one in newest if one["run_id"].startswith(run_id) or one["name"] == run_id]
+    from gateway.read.near import did_you_mean
+
     near = did_you_mean(run_id, matching, [one["run_id"] for one in newest])
     raise Refused(
         f"no run {run_id!r:.300} (a new one appears as soon as it is folded): "
@@ -100,15 +100,11 @@ def check_name(run_id: str, what: str, name: str, names: Mapping[str, set[str]])
     """Raise Refused, with near names, when a run has no series, parameter or tag of this name."""
     if name in names:
         return
+    from gateway.read.near import did_you_mean
+
     matching = [one for one, written in names.items() if name in written]  # `test/loss{rank=1}` is of series `loss`
     near = did_you_mean(name, matching, names)
     raise Refused(
         f"run {run_id} has no {WORDS[what]} {name!r:.300}: "
         f"{near or f'see what it has with `gateway runs show {run_id}`'}"
     )
-
-
-def did_you_mean(name: str, matching: Iterable[str], names: Iterable[str]) -> str:
-    """Return the question whether one of `matching`, else of the most similar names, was meant; "" without any."""
-    found = list(matching)[:SHOWN_NAMES] or get_close_matches(name, list(names), SHOWN_NAMES, 0.7)
-    return f"did you mean {' or '.join(map(repr, found))}?" if found else ""

@@ -135,7 +135,7 @@ def _stand_in(point: EntryPoint) -> Any:
 
 
 def _leave_out_cancelled_work() -> None:
-    """Let asyncio print no traceback of work that an interrupt cancelled and that nobody awaits any more."""
+    """Let asyncio print no traceback of work that an interrupt cancelled and that is no longer awaited."""
     import logging
 
     def is_told(record: logging.LogRecord) -> bool:

@@ -104,9 +104,10 @@ def list_runs(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signatu
         is_narrowed = bool(where or experiment or group or state or page_token or stage != "active")
         _print_page(found, is_narrowed=is_narrowed)
     if order_by or (where and not found["runs"]):
-        from gateway.cli.reading.near import print_unknown
+        from gateway.read.near import unknown_names
 
-        print_unknown(api_of(home), where if not found["runs"] else "", order_by=order_by)
+        for line in unknown_names(api_of(home), where if not found["runs"] else "", order_by=order_by):
+            print_notice(line)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from gateway.mcp.budget import Cursor, Found, answer
 from gateway.mcp.links import page
 from gateway.query import in_experiment
 from gateway.read.asking import column_name, known, question
+from gateway.read.near import unknown_names
 
 if TYPE_CHECKING:
     from gateway.client.query import Api
@@ -83,9 +84,10 @@ class FindTools:
         table = read.runs(chosen, columns=columns, order_by=order_by, limit=MAX_FOUND, offset=begin.skip, api=self._api)
         rows = [list(row.values()) for row in table]
         cut = "" if table.exact else "values longer than 1,000 characters are cut: get_run has them whole"
+        unknown = [] if table.count else unknown_names(self._api, where)
         found = Found(
             list(table.columns), rows, table.exact, table.as_of, page(self._api, "/", where=chosen), table.count,
-            first=begin.skip, cut=cut,
+            first=begin.skip, cut=cut, facts={"unknown": unknown} if unknown else {},
         )  # fmt: skip
         return answer(found, begin, max_tokens)
 

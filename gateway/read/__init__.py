@@ -10,8 +10,8 @@ or the local stack say where. Each function returns a `Table`, which says what i
     loss = gateway.read.points(table[0]["run_id"], "loss").to_arrow()
 
 - `table`: what every function returns. `asking`: questions to the API, their errors, progress.
-- `finding`: runs. `curves`: series, groups, histograms. `exact`: every point. `comparing`: differences and the first
-  divergence. `lines`: console and observations.
+- `finding`: runs. `near`: names that no run has. `curves`: series, groups, histograms. `exact`: every point.
+- `comparing`: differences and the first divergence. `lines`: console and observations.
 
 Errors: RunNotFound, PointsDropped (gateway/query.py), ApiUnavailable and ApiRefused, all of them `gateway.ClientError`.
 """

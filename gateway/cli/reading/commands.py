@@ -11,8 +11,7 @@ import typer
 
 from gateway.cli.lookup import near_ids
 from gateway.cli.reading.complete import complete_column, complete_series
-from gateway.cli.reading.near import print_unknown
-from gateway.cli.reading.tables import document, exactly, print_missing, print_table, short, spark
+from gateway.cli.reading.tables import document, exactly, print_missing, print_table, print_unknown, short, spark
 from gateway.cli.runs import RunArgument, api_of, complete_run
 from gateway.console import HomeOption, JsonOption, console, print_json, print_notice
 from schemas.runtime.text import escape_unprintable

@@ -15,7 +15,7 @@ import typer
 
 from gateway.cli.lookup import near_ids
 from gateway.cli.reading.complete import complete_column, complete_series
-from gateway.cli.reading.near import print_unknown
+from gateway.cli.reading.tables import print_unknown
 from gateway.cli.runs import api_of, complete_run
 from gateway.console import HomeOption, JsonOption, print_json, print_notice
 from schemas.errors import BadSettings

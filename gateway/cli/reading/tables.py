@@ -14,6 +14,7 @@ from schemas.runtime.terminal import json_text
 from schemas.runtime.text import mask_unprintable
 
 if TYPE_CHECKING:
+    from gateway.client.query import Api
     from gateway.read.table import Table
 
 WIDE = 160  # where the output is no terminal
@@ -50,6 +51,16 @@ def print_missing(table: Table) -> None:
         print_notice(f"{len(table):,} of {table.count:,} are shown")
     if table.cut:
         print_notice(table.cut)
+
+
+def print_unknown(
+    api: Api, where: str = "", *, columns: Sequence[str] = (), order_by: str | Sequence[str] | None = None
+) -> None:
+    """Say on stderr which names of a filter, of columns and of an order no run has, and which are near."""
+    from gateway.read.near import unknown_names
+
+    for line in unknown_names(api, where, columns=columns, order_by=order_by):
+        print_notice(line)
 
 
 def document(table: Table, **more: Any) -> dict[str, Any]:

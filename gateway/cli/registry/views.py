@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gateway.cli.lookup import did_you_mean
 from gateway.cli.registry.shared import (
     LimitOption,
     TimeoutOption,
@@ -150,6 +149,7 @@ def _near_ids(registry: Registry, view: str) -> Iterator[None]:
     """Raise Refused, with near ids, where there is no such view."""
     from gateway.client.errors import NotFound
     from gateway.client.registry import saved
+    from gateway.read.near import did_you_mean
 
     try:
         yield

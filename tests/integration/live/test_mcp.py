@@ -321,6 +321,8 @@ async def test_wrong_arguments_get_an_error_that_says_what_to_do(live: Live) -> 
     async with asking(live, write=True) as mcp:
         said = {f"{tool} {arguments!r:.80}": await mcp.said(tool, **arguments) for tool, arguments in HOSTILE}
         alive = await mcp.ask("find_runs", where="state = 'failed'")
+        misspelt = await mcp.ask("find_runs", where="metrics.los < 1 and params.lr < 1")
+    assert (misspelt["count"], misspelt["unknown"]) == (0, ["no run has metrics.los: did you mean 'loss'?"])
     vague = ("Internal", "Traceback", "object has no attribute", "cannot convert")
     assert {asked: text for asked, text in said.items() if len(text) < 40 or any(one in text for one in vague)} == {}
     assert alive["count"] == 1

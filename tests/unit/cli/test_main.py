@@ -118,7 +118,7 @@ async def _cancelled() -> None:
 
 
 def leave_work() -> None:
-    """Be interrupted while something is awaited that nobody looks at."""
+    """Be interrupted with work that is not awaited."""
     asyncio.run(_cancelled())
 
 
