@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from time import monotonic, sleep
@@ -103,11 +104,7 @@ def list_runs(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signatu
     else:
         is_narrowed = bool(where or experiment or group or state or page_token or stage != "active")
         _print_page(found, is_narrowed=is_narrowed)
-    if order_by or (where and not found["runs"]):
-        from gateway.read.near import unknown_names
-
-        for line in unknown_names(api_of(home), where if not found["runs"] else "", order_by=order_by):
-            print_notice(line)
+    _say_unknown(api_of(home), "" if found["runs"] else where, order_by or "")
 
 
 @app.command()
@@ -221,6 +218,16 @@ def api_of(home: Any) -> Api:
     from schemas.runtime.settings import Settings
 
     return api_at(Settings.load(home).api, str(home or ""))
+
+
+def _say_unknown(api: Api, where: str, order_by: str) -> None:
+    """Say on stderr which names of a filter without a match, and of an order, no run has."""
+    from gateway.read.near import unknown_names
+
+    key = re.sub(r"\s+(asc|desc)\s*$", "", order_by, flags=re.IGNORECASE)
+    for text in filter(None, (where, key and f"{key} is not null")):
+        for line in unknown_names(api, text):
+            print_notice(line)
 
 
 def _print_page(found: dict[str, Any], *, is_narrowed: bool) -> None:

@@ -24,7 +24,7 @@ def unknown_names(
     """Return a line for each metric, parameter, tag or label that is named and that no run of any stage has."""
     named = [column_key(one) for one in columns] + [one["key"] for one in order_keys(order_by or []) or ()]
     if where:
-        named += question(api, "/v1/filters/check", {"where": where})["keys"]
+        named += question(api, "/v1/filters/check", {"where": where}).get("keys", [])  # none of an older API
     names = dict.fromkeys((key[0], key[1]) for key in named if key[0] != "fact")
     return [_line(api, kind, name) for kind, name in list(names)[:MAX_NAMES] if not _has(api, kind, name)]
 

@@ -318,6 +318,7 @@ async def test_commands_say_what_to_do_in_their_own_words(live: Live, tmp_path: 
         "no run has params.Loss: did you mean 'metrics.loss'?": ("list", "--where", "params.Loss = 1"),
         "no run has params.net.layer: did you mean": ("search", "-c", "params.net.layer", "-c", "params.net.layers"),
         "no run has metrics.lost": ("search", "--order-by", "metrics.lost desc"),
+        "no run has metrics.lo/st": ("list", "-o", "metric.`lo/st` DESC"),
         "no run has tags.tem: did you mean 'team'?": ("export", "--where", "tags.tem = 'x'", "--csv", "-"),
         "docs/query.md has the language": ("search", "metrics.loss <"),
         "'environment'": ("compare", "one", "two", "--section", "foo"),
