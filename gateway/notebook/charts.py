@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gateway.client.errors import ClientError
 from gateway.client.query import find_api
 from gateway.notebook.reading import Question
-from gateway.read.asking import MAX_RUNS, run_ids
+from gateway.read.asking import MAX_RUNS, Runs, run_ids
 from schemas.errors import BadSettings
 
 if TYPE_CHECKING:
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 X_AXES = ("step", "time", "relative")
 SCALES = ("linear", "log", "symlog")
-WAIT_S = 10.0
 
 
 def chart(  # noqa: PLR0913 -- keywords of a chart
-    runs: Any,
+    runs: Runs,
     names: str | Sequence[str] | None = None,
     *,
     regex: str | None = None,
@@ -56,7 +55,7 @@ def chart(  # noqa: PLR0913 -- keywords of a chart
     match_count = sum(one is not None for one in (names, regex, prefix))
     if match_count > 1:
         raise ClientError("give one of names, regex and prefix")
-    ids = run_ids(_known(runs))
+    ids = run_ids(runs)
     if len(ids) > MAX_RUNS:
         raise ClientError(f"{len(ids):,} runs are given: a chart shows at most {MAX_RUNS:,}")
     chosen = [names] if isinstance(names, str) else None if names is None else list(names)
@@ -68,18 +67,3 @@ def chart(  # noqa: PLR0913 -- keywords of a chart
         raise BadSettings("the chart's JavaScript was not built: install tracking-gateway without SKIP_UI=1")
     look = {"x": x, "yScale": y_scale, "smoothing": smoothing, "height": height}
     return Chart(Question(ids, chosen, regex, prefix), api or find_api(), look)
-
-
-def _known(runs: Any) -> Any:
-    """Return runs as ids or rows; what this process has emitted to open ones is readable first."""
-    if hasattr(runs, "barrier"):
-        runs = [runs]
-    if isinstance(runs, str) or not isinstance(runs, Iterable):
-        return runs
-    found = list(runs)
-    for at, one in enumerate(found):
-        if hasattr(one, "barrier"):
-            one.barrier(WAIT_S)
-        if hasattr(one, "id"):  # a Run, or what gateway.query returns
-            found[at] = one.id
-    return found

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.client.errors import ClientError
 from gateway.client.query import ApiRefused, find_api, get, post, run_path
@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 WAIT_S = 10.0  # the longest that the API waits for `min_offsets`
 MAX_RUNS = 1_000  # in one question
 SHOWN_AFTER_S = 1.0  # a short read shows no bar
-Runs = str | Iterable[str] | Iterable[Mapping[str, Any]]  # ids, rows with a `run_id`, or a Table of runs
+
+
+class HasId(Protocol):
+    """The run that this process has open, or one that `gateway.query` returned."""
+
+    @property
+    def id(self) -> str:
+        """The id of the run."""
+
+
+OneRun = str | Mapping[str, Any] | HasId  # an id, a row with a `run_id`, or a run
+Runs = OneRun | Iterable[OneRun]  # also a Table of runs
 
 _STAT = re.compile(r"(min|max|last|first|count|non_finite|step)\(")
 FACTS = frozenset((
@@ -41,12 +52,29 @@ class Freshness:
 
 
 def run_ids(runs: Runs) -> list[str]:
-    """Return the ids of runs, given as ids, as rows of a table, or as one id. Raises ClientError."""
-    given: list[Any] = [runs] if isinstance(runs, str) else list(runs)
-    found = [one if isinstance(one, str) else str(one["run_id"]) for one in given]
+    """
+    Return the ids of runs, each once: of one or of several, given as ids, as rows of a table, or as runs.
+
+    What this process has emitted to an open run is readable first. Raises ClientError, and BarrierTimeout.
+    """
+    if isinstance(runs, str | Mapping) or not isinstance(runs, Iterable):
+        return [run_id(runs)]
+    found = [run_id(one) for one in runs]
     if not found:
         raise ClientError("no runs are given: name at least one id, or a table of gateway.read.runs that has rows")
     return list(dict.fromkeys(found))
+
+
+def run_id(run: OneRun) -> str:
+    """Return the id of a run, as `run_ids` does."""
+    if isinstance(run, str):
+        return run
+    found = run.get("run_id") if isinstance(run, Mapping) else getattr(run, "id", None)
+    if not isinstance(found, str):
+        raise ClientError(f"{run!r:.100} is no run: give an id, a run, or a row that has run_id")
+    if barrier := getattr(run, "barrier", None):
+        barrier(WAIT_S)
+    return found
 
 
 def question(api: Api | None, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway.client.errors import ClientError
-from gateway.read.asking import WAIT_S, Freshness, question, table_of
+from gateway.read.asking import WAIT_S, Freshness, OneRun, question, run_id, run_ids, table_of
 from gateway.read.curves import offsets_text
 from gateway.read.table import Table
 
@@ -34,7 +34,7 @@ class Divergence(Table):
 
 
 def diff(
-    *runs: str, changed_only: bool = True, sections: Sequence[str] | None = None, min_offsets: str | None = None,
+    *runs: OneRun, changed_only: bool = True, sections: Sequence[str] | None = None, min_offsets: str | None = None,
     timeout_s: float = WAIT_S, api: Api | None = None,
 ) -> Table:  # fmt: skip
     """
@@ -43,7 +43,7 @@ def diff(
     The sections are facts, params, tags, environment, code, metrics (last values), attempts and artifacts. With
     `changed_only=False` what is equal is there, too.
     """
-    ids = list(dict.fromkeys(runs))
+    ids = run_ids(runs) if runs else []
     if not 2 <= len(ids) <= MAX_COMPARED:
         raise ClientError(f"{len(ids)} different runs are given: compare 2 to {MAX_COMPARED}")
     asked = {
@@ -69,9 +69,9 @@ def diff(
 
 
 def divergence(  # noqa: PLR0913 -- keywords of a question
-    a: str, b: str, names: str | Sequence[str] | None = None, *, prefix: str | None = None, words: str | None = None,
-    absolute: float = 0.0, relative: float = 0.0, min_offsets: str | None = None, timeout_s: float = WAIT_S,
-    api: Api | None = None,
+    a: OneRun, b: OneRun, names: str | Sequence[str] | None = None, *, prefix: str | None = None,
+    words: str | None = None, absolute: float = 0.0, relative: float = 0.0, min_offsets: str | None = None,
+    timeout_s: float = WAIT_S, api: Api | None = None,
 ) -> Divergence:  # fmt: skip
     """
     Return where two runs diverge: the first step at which a series that both have differs by more than a tolerance.
@@ -80,7 +80,8 @@ def divergence(  # noqa: PLR0913 -- keywords of a question
     `words` choose series by their names; by default all are compared but those of the system.
     """
     asked = {
-        "a": a, "b": b, "names": [names] if isinstance(names, str) else None if names is None else list(names),
+        "a": run_id(a), "b": run_id(b),
+        "names": [names] if isinstance(names, str) else None if names is None else list(names),
         "match": {"prefix": prefix or "", "words": words or ""}, "absolute": absolute, "relative": relative,
         **Freshness(min_offsets, timeout_s).asked,
     }  # fmt: skip

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.client.errors import ClientError
 from gateway.query import in_experiment
-from gateway.read.asking import MAX_RUNS, WAIT_S, Freshness, Runs, column_key, pages, question, run_ids, table_of
+from gateway.read.asking import (
+    MAX_RUNS,
+    WAIT_S,
+    Freshness,
+    OneRun,
+    Runs,
+    column_key,
+    pages,
+    question,
+    run_id,
+    run_ids,
+    table_of,
+)
 from gateway.read.table import Table
 from schemas.columns import float_column, float_from_json, int_column
 
@@ -163,11 +175,11 @@ def groups(  # noqa: PLR0913 -- keywords of a question
 
 
 def histograms(
-    run: str, name: str, *, steps_limit: int = 200, min_offsets: str | None = None, timeout_s: float = WAIT_S,
+    run: OneRun, name: str, *, steps_limit: int = 200, min_offsets: str | None = None, timeout_s: float = WAIT_S,
     api: Api | None = None,
 ) -> Table:  # fmt: skip
     """Return the histograms of a series over steps: rows step, time (µs), edges and counts."""
-    asked = {"run_id": run, "name": name, "steps_limit": steps_limit, **Freshness(min_offsets, timeout_s).asked}
+    asked = {"run_id": run_id(run), "name": name, "steps_limit": steps_limit, **Freshness(min_offsets, timeout_s).asked}
     answer = question(api, "/v1/series/histograms", asked)
     steps = answer["steps"]
     edges = answer["edges"]

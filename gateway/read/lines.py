@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.read.asking import WAIT_S, Freshness, Progress, document
+from gateway.read.asking import WAIT_S, Freshness, OneRun, Progress, document, run_id
 from gateway.read.curves import offsets_text
 from gateway.read.table import Table
 
@@ -20,7 +20,7 @@ OBSERVATION_COLUMNS = ("at", "series", "step", "time", "type", "value")
 
 
 def console(  # noqa: PLR0913 -- keywords of a question
-    run: str,
+    run: OneRun,
     search: str | None = None,
     *,
     regex: str | None = None,
@@ -45,16 +45,16 @@ def console(  # noqa: PLR0913 -- keywords of a question
         "search": search, "regex": regex, "stream": stream, "from_time": from_time, "around": around,
         "before": before, "after": after, **Freshness(min_offsets, timeout_s).asked,
     }  # fmt: skip
-    return _paged(api, run, "console", "lines", _given(asked), limit, LINE_COLUMNS)
+    return _paged(api, run_id(run), "console", "lines", _given(asked), limit, LINE_COLUMNS)
 
 
 def observations(
-    run: str, name: str | None = None, search: str | None = None, *, after: str | None = None, limit: int = 1_000,
+    run: OneRun, name: str | None = None, search: str | None = None, *, after: str | None = None, limit: int = 1_000,
     min_offsets: str | None = None, timeout_s: float = WAIT_S, api: Api | None = None,
 ) -> LinesTable:  # fmt: skip
     """Return values of a run that are not plain numbers, as they were recorded: text, tables, JSON, histograms."""
     asked = {"name": name, "search": search, "after": after, **Freshness(min_offsets, timeout_s).asked}
-    return _paged(api, run, "observations", "observations", _given(asked), limit, OBSERVATION_COLUMNS)
+    return _paged(api, run_id(run), "observations", "observations", _given(asked), limit, OBSERVATION_COLUMNS)
 
 
 def _given(asked: dict[str, Any]) -> dict[str, Any]:

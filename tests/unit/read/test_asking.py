@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,5 +66,12 @@ def test_runs_are_ids_or_rows_or_a_table() -> None:
     assert run_ids("a") == ["a"]
     assert run_ids(["a", "b", "a"]) == ["a", "b"]
     assert run_ids(Table({"run_id": ["a", "b"], "name": ["x", "y"]})) == ["a", "b"]
+    assert run_ids({"run_id": "a"}) == ["a"]
+    waited: list[float] = []
+    assert run_ids([SimpleNamespace(id="open", barrier=waited.append), SimpleNamespace(id="read")]) == ["open", "read"]
+    assert len(waited) == 1
+    for wrong in (None, 3, {"id": "a"}, [None], [["a"]]):
+        with pytest.raises(ClientError, match="is no run: give an id"):
+            run_ids(wrong)  # type: ignore[arg-type]  # as a caller may
     with pytest.raises(ClientError, match="no runs are given"):
         run_ids([])
