@@ -68,7 +68,8 @@ def run_demo(home: Path | None, keep: bool, as_json: bool) -> int:
     if as_json:
         print_json(facts)
     else:
-        report.print_next_steps(stack.home.folder, keep=keep, explicit=home is not None)
+        dashboard = facts["addresses"]["dashboard"]
+        report.print_next_steps(stack.home.folder, dashboard, keep=keep, explicit=home is not None)
     return 0 if facts["agree"] else 1
 
 

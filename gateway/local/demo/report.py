@@ -77,12 +77,15 @@ def print_results(facts: dict[str, Any]) -> None:
             out.print(f"  {difference}")
 
 
-def print_next_steps(home: Path, *, keep: bool, explicit: bool) -> None:
-    """Print what the user can do next."""
+def print_next_steps(home: Path, dashboard: str, *, keep: bool, explicit: bool) -> None:
+    """Print what the user can do next; `dashboard` is its address."""
     option = f" --home {shlex.quote(str(home))}"
     again = f"gateway demo --keep{option if explicit else ''}"
     lines = (
-        [f"The stack keeps running. gateway status{option}   gateway runs list{option}   gateway down{option}"]
+        [
+            f"The stack keeps running. Its dashboard: {dashboard}",
+            f"gateway status{option}   gateway runs list{option}   gateway down{option}",
+        ]
         if keep
         else [f"To look around, keep it running next time: {again}"]
     )
