@@ -298,6 +298,39 @@ async def test_panels_are_found_moved_pinned_and_fill_the_screen_and_a_link_show
     assert visitor.console_errors == []
 
 
+async def test_what_code_says_of_metrics_arranges_the_charts(stack: Live, visitor: Browser) -> None:
+    run, page = Training("meant", experiment="meant", began=NOW - 100 * SECOND), visitor.page
+    run.start("meant", {"lr": 0.1})
+    run.say(ev.MetricDefined(time=run.author.now(), name="*/loss", goal="min", panel="Losses", x="epoch", unit="nat"))
+    run.say(ev.MetricDefined(time=run.author.now(), name="debug/*", hidden=True))
+    falling = [1.0 - step / 10 for step in range(10)]
+    epochs = [step / 10 for step in range(10)]
+    run.points({"train/loss": falling, "val/loss": falling, "epoch": epochs, "debug/norm": falling}, every_s=1)
+    await stack.publish_unfolded(run.events)
+
+    await page.goto(f"{stack.url}/workspace?runs=meant")
+    losses, titles = chart(page, "Losses"), page.locator(".chart-title")
+    await expect(titles).to_have_text(["epoch", "Losses nat"])
+    await expect(losses).to_have_attribute("data-lines", "2")
+    await expect(losses).to_have_attribute("data-x", "0..0.9")
+    await choose(page, "Settings and files of Losses", "x: step")
+    await expect(losses).to_have_attribute("data-x", "0..9")
+    await choose(page, "More", "show series that code hides")
+    await expect(titles).to_have_text(["epoch", "Losses nat", "debug/norm"])
+
+    said = ev.MetricDefined(time=run.author.now(), name="lr", panel="Schedule")
+    await stack.publish_unfolded([run.author.envelope(said), run.author.metrics("lr", [0.1])])
+    await expect(chart(page, "Schedule")).to_have_attribute("data-points", "1")
+
+    await page.goto(f"{stack.url}/runs/meant?full=val/loss")
+    await expect(page.locator("dialog.chart-full figure")).to_have_attribute("data-panel", "Losses")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("[data-best]")).to_have_text(["best train/loss 0.1", "best val/loss 0.1"])
+    await page.goto(f"{stack.url}/embed/chart?runs=meant&name=train/loss")
+    await expect(losses).to_have_attribute("data-x", "0..0.9")
+    assert visitor.console_errors == []
+
+
 async def test_a_chart_is_saved_as_a_picture_and_as_exact_points(stack: Live, visitor: Browser) -> None:
     author, page = Author("exact", time=NOW), visitor.page
     values = [0.1 + 0.2, 1e-300, float("nan"), -float("inf"), 2.0]

@@ -35,14 +35,16 @@ export default function Page({ params }: PageProps) {
   const shown = found?.filter((run) => !HIDDEN.value.includes(run.run_id)).map((run) => shownRun(run, COLOURS.value[run.run_id], runs.attempts.value.get(run.run_id)));
   const window = useWindow(store, shown ?? []);
   const keys = groupKeys(GROUP.value);
-  const names = store.panels.value.get(NAME.value);
+  const panels = store.panels.value;
+  const panel = panels.has(NAME.value) ? NAME.value : store.meanings.value.panelOf(NAME.value);
+  const names = panels.get(panel);
   if (params.what !== "chart") return <p class="chart-empty">There is /embed/chart?runs=…&name=… only.</p>;
   return (
     <div class="embed">
       <Problem error={runs.problem.value ?? store.problem.value} />
       {names && shown ? (
         <ChartCard
-          panel={NAME.value}
+          panel={panel}
           names={[...names].sort()}
           runs={shown}
           store={store}

@@ -84,9 +84,10 @@ async function readRun(runId: string, signal: AbortSignal): Promise<Pick<RunData
   const params = new URLSearchParams({ where: `run_id = ${quote(runId)}`, stage: "all", limit: "1", last: String(LAST_VALUES) });
   const [log, page] = await Promise.all([
     ask<RunLog>(`${pathOf(runId)}/log?max_points=1&max_series=1`, { signal }),
-    ask<{ as_of: string; runs: { last: Record<string, Numeric> }[] }>(`/v1/runs?${params}`, { signal }),
+    ask<{ as_of: string; runs: { last: Record<string, Numeric>; best: Record<string, number> }[] }>(`/v1/runs?${params}`, { signal }),
   ]);
-  return { log, last: page.runs[0]?.last ?? {}, error: null, asOf: page.as_of };
+  const [row] = page.runs; // the log has as many best values as series: one
+  return { log: { ...log, best: row?.best ?? log.best }, last: row?.last ?? {}, error: null, asOf: page.as_of };
 }
 
 /** The path of a run in the API. */

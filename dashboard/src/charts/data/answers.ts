@@ -1,6 +1,7 @@
 // Answers of the API about series. Shapes only: schemas/api.
 import type { Numeric } from "../../api/types";
 import type { GroupSeries } from "../maths/bands";
+import type { Definition } from "./meanings";
 
 /** A part of an x axis: steps, or µs since 1970 (time), or µs since the run began (relative). */
 export interface SeriesRange {
@@ -40,6 +41,12 @@ export interface IndexAnswer {
   as_of: string;
   run_id: string[];
   series: string[];
+  next_page_token: string | null;
+}
+
+/** What code says of metrics of several runs, by name; of one name the most common first. */
+export interface MeaningsAnswer {
+  definitions: Definition[];
   next_page_token: string | null;
 }
 

@@ -11,6 +11,23 @@ export function labelsOf(series: string): string {
   return series.slice(panelOf(series).length);
 }
 
+/** Up to `most` names of series without their labels, each once. */
+export function metricsOf(panels: Iterable<Iterable<string>>, most: number): string[] {
+  const found = new Set<string>();
+  for (const names of panels) {
+    for (const name of names) {
+      if (found.size >= most) return [...found];
+      found.add(panelOf(name));
+    }
+  }
+  return [...found];
+}
+
+/** Whether series differ in more than their labels. */
+export function isMixed(names: readonly string[]): boolean {
+  return names.some((name) => panelOf(name) !== panelOf(names[0]!));
+}
+
 /** The section of a panel: what is before its first slash; "" for none. */
 export function sectionOf(panel: string): string {
   const at = panel.indexOf("/");

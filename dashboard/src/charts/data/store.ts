@@ -4,10 +4,10 @@ import { ask } from "../../api/client";
 import { parseOffsets, type Offsets } from "../../api/offsets";
 import { follow, type News, type RunsTopic } from "../../api/stream";
 import type { StreamEvent } from "../../api/types";
-import type { IndexAnswer, SeriesAnswer, SeriesRange } from "./answers";
+import type { IndexAnswer, MeaningsAnswer, SeriesAnswer, SeriesRange } from "./answers";
 import { delays } from "./delay";
 import { Held, Shelf } from "./held";
-import { panelOf } from "./names";
+import { Meanings, type Panels } from "./meanings";
 
 // Of up to four points each. Of many runs fewer: their lines lie over each other, and a zoom reads its part anew.
 const BUCKETS = { few: 1_000, many: 400 };
@@ -17,6 +17,7 @@ const SERIES_A_QUESTION = 40; // answers come in pieces: the first charts do not
 const INDEX_PAGE = 10_000;
 const REREAD_MS = 250;
 const MOST_RUNS = 1_000; // of one stream
+const MEANINGS_MS = 1_000; // after a new series, until what code says of metrics is read again
 const RUNS_MS = { other: 500, same: 3_000 }; // until the list of runs is read again
 
 /** Which points are asked for: null of all. */
@@ -26,8 +27,10 @@ type Listener = () => void;
 
 /** Reads, holds and follows series. `close` it when the page goes. */
 export class SeriesStore {
+  /** What the code of the runs says of metrics. */
+  readonly meanings = signal(new Meanings());
   /** Names of the series of each panel: all that the runs have. */
-  readonly panels = signal<ReadonlyMap<string, ReadonlySet<string>>>(new Map());
+  readonly panels = signal<Panels>(new Map());
   /** What went wrong last, or null. */
   readonly problem = signal<unknown>(null);
   /** Whether the index was read. */
@@ -46,6 +49,7 @@ export class SeriesStore {
   private readonly listeners = new Map<string, Set<Listener>>();
   private pending: StreamEvent[] | null = null; // events that came while a question was open
   private questions = 0;
+  private said = "[]"; // the definitions of `meanings`, to see whether they changed
   /** Where the events of the stream end: an answer to a later question has them all. */
   private readonly seen = new Map<number, number>();
   private stopStream: (() => void) | null = null;
@@ -53,6 +57,7 @@ export class SeriesStore {
   private gather: ReturnType<typeof setTimeout> | undefined;
   private reread: ReturnType<typeof setTimeout> | undefined;
   private runsTimer: ReturnType<typeof setTimeout> | undefined;
+  private meaningsTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** With `all`, `onRuns` hears when runs that the question of `setRuns` finds have news. */
   constructor(private readonly options: { all?: boolean; onRuns?: (minOffsets: Offsets) => void } = {}) {}
@@ -106,12 +111,19 @@ export class SeriesStore {
     return this.whole.get(run, series);
   }
 
+  /** The series that code made the x axis of all these series, if the runs have it; "": there is none. */
+  x(names: readonly string[]): string {
+    const x = this.meanings.value.xOf(names);
+    return x && this.panels.value.get(this.meanings.value.panelOf(x))?.has(x) ? x : "";
+  }
+
   close(): void {
     this.stop.abort();
     this.stopStream?.();
     clearTimeout(this.gather);
     clearTimeout(this.reread);
     clearTimeout(this.runsTimer);
+    clearTimeout(this.meaningsTimer);
   }
 
   private async start(): Promise<void> {
@@ -146,17 +158,46 @@ export class SeriesStore {
 
   /** Read the names of all series. Returns the position from which the stream adds to them. */
   private async readIndex(stop: AbortSignal): Promise<string> {
-    const panels = new Map<string, Set<string>>();
+    const names = new Set<string>();
+    const meanings = this.readMeanings(stop);
     let asOf = "";
     for (let token: string | null = null; ; ) {
       const body = { runs: this.runs, limit: INDEX_PAGE, ...(token ? { page_token: token } : {}) };
       const answer: IndexAnswer = await ask("/v1/series/index", { body, signal: stop, minOffsets: this.seen });
       asOf ||= answer.as_of;
-      for (const series of answer.series) addTo(panels, series);
-      if (!answer.next_page_token || !this.panels.peek().size) this.panels.value = new Map(panels);
+      for (const series of answer.series) names.add(series);
+      await meanings;
+      if (!answer.next_page_token || !this.panels.peek().size) this.panels.value = this.meanings.peek().panels(names);
       token = answer.next_page_token;
       if (!token) return asOf;
     }
+  }
+
+  /** Read what code says of metrics; of several definitions of one name the most common comes first. */
+  private async readMeanings(stop: AbortSignal): Promise<void> {
+    const found: MeaningsAnswer["definitions"] = [];
+    for (let token: string | null = null; ; ) {
+      const body = { runs: this.runs.slice(0, MOST_RUNS), ...(token ? { page_token: token } : {}) };
+      const answer: MeaningsAnswer = await ask("/v1/metric-definitions", { body, signal: stop, minOffsets: this.seen });
+      found.push(...answer.definitions);
+      token = answer.next_page_token;
+      if (!token) break;
+    }
+    const written = JSON.stringify(found.map(({ name, panel, x, unit, hidden }) => [name, panel, x, unit, hidden]));
+    if (written === this.said) return;
+    this.said = written;
+    batch(() => {
+      this.meanings.value = new Meanings(found);
+      this.panels.value = this.meanings.value.panels(namesOf(this.panels.peek()));
+    });
+  }
+
+  private readMeaningsSoon(): void {
+    const { signal: stop } = this.stop;
+    this.meaningsTimer ??= setTimeout(() => {
+      this.meaningsTimer = undefined;
+      if (!stop.aborted) void this.guard(stop, () => this.readMeanings(stop));
+    }, MEANINGS_MS);
   }
 
   private readSoon(): void {
@@ -212,7 +253,7 @@ export class SeriesStore {
     const touched = new Set<string>();
     for (const one of answer.series) {
       const held = into.put(one.run_id, one.series, new Held(one, answer.as_of));
-      touched.add(panelOf(one.series));
+      touched.add(this.meanings.peek().panelOf(one.series));
       for (const event of this.pending ?? []) {
         if (event.run_id !== one.run_id) continue;
         for (const series of event.series ?? []) if (series.series === one.series) held.take(event, series);
@@ -231,7 +272,7 @@ export class SeriesStore {
         for (const one of this.pending ?? []) {
           if (one.run_id === event.run_id) for (const part of one.series ?? []) if (part.series === series.series) into.take(one, part);
         }
-        touched.add(panelOf(series.series));
+        touched.add(this.meanings.peek().panelOf(series.series));
       }
     }
     this.tell(touched);
@@ -248,9 +289,8 @@ export class SeriesStore {
       else this.readAgain(); // points that were there do not count any more, or have other names
     }
     if (fresh.size) {
-      const panels = new Map([...this.panels.peek()].map(([panel, names]) => [panel, new Set(names)]));
-      for (const series of fresh) addTo(panels, series);
-      this.panels.value = panels;
+      this.panels.value = this.meanings.peek().panels([...namesOf(this.panels.peek()), ...fresh]);
+      this.readMeaningsSoon();
       this.readSoon();
     }
     this.tell(touched);
@@ -282,7 +322,7 @@ export class SeriesStore {
     this.attempts.set(event.run_id, Math.max(attempt, before ?? 0));
     if (before !== undefined && attempt !== before) return this.readAgain(); // steps may replace earlier ones
     for (const series of event.series ?? []) {
-      const panel = panelOf(series.series);
+      const panel = this.meanings.peek().panelOf(series.series);
       if (!panels.get(panel)?.has(series.series)) fresh.add(series.series);
       if ([this.whole, this.part].some((shelf) => shelf.get(event.run_id, series.series)?.overlaps(event))) return this.readAgain();
       const isInWhole = this.whole.take(event, series);
@@ -311,9 +351,6 @@ export class SeriesStore {
   }
 }
 
-function addTo(panels: Map<string, Set<string>>, series: string): void {
-  const panel = panelOf(series);
-  const names = panels.get(panel);
-  if (names) names.add(series);
-  else panels.set(panel, new Set([series]));
+function* namesOf(panels: Panels): Generator<string> {
+  for (const names of panels.values()) yield* names;
 }

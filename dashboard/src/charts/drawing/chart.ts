@@ -22,6 +22,8 @@ export interface ChartView {
   zoomY: Range | null;
   /** A time to mark, µs; 0 or left out: none. */
   mark?: number;
+  /** Of the values; "" or left out: none. */
+  unit?: string;
   tooltip: TooltipView;
   colours: ChartColours;
 }
@@ -256,7 +258,7 @@ export class Chart {
     for (const one of readings) if (!closest || distance(one) < distance(closest)) closest = one;
     this.closest = closest;
     const nearest = closest && distance(closest) <= CLOSE_PX ? closest : null;
-    const pointed = { axis: this.view.xAxis, x: closest?.x ?? x, readings, nearest, distance };
+    const pointed = { axis: this.view.xAxis, x: closest?.x ?? x, unit: this.view.unit ?? "", readings, nearest, distance };
     if (closest) this.tooltip?.show(tooltipContent(pointed, this.view.tooltip), left, top);
     else this.tooltip?.hide();
     this.point(nearest);
@@ -265,6 +267,6 @@ export class Chart {
   private point(reading: Reading | null): void {
     this.reading = reading;
     this.events.onHover?.(reading?.line.owner ?? null);
-    this.events.onRead?.(reading && this.view ? readingText(this.view.xAxis, reading) : "");
+    this.events.onRead?.(reading && this.view ? readingText(this.view.xAxis, reading, this.view.unit) : "");
   }
 }

@@ -97,6 +97,8 @@ describe("readings", () => {
     const first = (order: "low" | "near" | "name") => tooltipContent({ ...pointed, nearest: null }, { order, rows: 1 }).rows[0]!.line.label;
     expect([first("low"), first("near"), first("name")]).toEqual(["run 0", "run 9", "run 0"]);
     expect(readingText("relative", { ...readings[0]!, x: 90 })).toBe("run 29 · 1:30 min · step 0 · 29");
+    expect(readingText("step", readings[0]!, "nat")).toBe("run 29 · step 0 · 29 nat");
+    expect(tooltipContent({ ...pointed, unit: "nat" }, USUAL).title).toBe("step 0 · nat");
   });
 });
 

@@ -35,18 +35,20 @@ export function xText(axis: XAxis, x: number): string {
 export interface Pointed {
   axis: XAxis;
   x: number;
+  /** Of the values; "" or left out: none. */
+  unit?: string;
   readings: readonly Reading[];
   nearest: Reading | null;
   distance: (reading: Reading) => number;
 }
 
 /** Order and choose the rows: the nearest line is always among them. */
-export function tooltipContent({ axis, x, readings, nearest, distance }: Pointed, { order, rows: most }: TooltipView): TooltipContent {
+export function tooltipContent({ axis, x, unit, readings, nearest, distance }: Pointed, { order, rows: most }: TooltipView): TooltipContent {
   const all = ordered(readings, order, distance);
   const at = nearest ? all.indexOf(nearest) : 0;
   const start = Math.max(0, Math.min(at - Math.floor(most / 2), all.length - most));
   const rows = all.slice(start, start + most);
-  return { title: xText(axis, x), rows, more: all.length - rows.length, nearest };
+  return { title: unit ? `${xText(axis, x)} · ${unit}` : xText(axis, x), rows, more: all.length - rows.length, nearest };
 }
 
 function ordered(readings: readonly Reading[], order: TooltipOrder, distance: Pointed["distance"]): readonly Reading[] {
@@ -58,11 +60,11 @@ function ordered(readings: readonly Reading[], order: TooltipOrder, distance: Po
 }
 
 /** One reading as a sentence: for screen readers and the line below the chart. */
-export function readingText(axis: XAxis, { line, index, x, raw, value }: Reading): string {
+export function readingText(axis: XAxis, { line, index, x, raw, value }: Reading, unit = ""): string {
   const smoothed = line.smoothed ? ` · smoothed ${number(value)}` : "";
   const step = axis !== "step" && line.steps ? ` · step ${number(line.steps[index]!, 15)}` : "";
   const time = axis !== "time" && line.times ? ` · ${moment(line.times[index]!)}` : "";
-  return `${line.label} · ${xText(axis, x)}${step} · ${number(raw, 8)}${smoothed}${time}`;
+  return `${line.label} · ${xText(axis, x)}${step} · ${number(raw, 8)}${unit && ` ${unit}`}${smoothed}${time}`;
 }
 
 /** A tooltip in `host`, the plot; hidden until shown. */

@@ -18,6 +18,8 @@ export const BAND = field("band", choice<BandKind>(["minmax", "std", "stderr", "
 export const TOOLTIP = field("tip", tooltip);
 /** What panels do their own way, by their name. */
 export const OVERRIDES = field("panel", json<Record<string, Override>>({}, isOverrides));
+/** Series are shown, too, that code hides. */
+export const HIDDEN_TOO = field("hiddentoo", flag());
 export const FILTER = field("panels", text());
 export const PINNED = field("pinned", list());
 export const ORDER = field("order", list());

@@ -31,7 +31,8 @@ export function ChartCard(props: CardProps) {
   const dropped = useSignal(0);
   const isSeen = useSignal(false);
   const problem = useSignal<unknown>(null);
-  const chosen = effective(address.settings.value, address.OVERRIDES.value[panel]);
+  const meant = store.x(names);
+  const chosen = effective(address.settings.value, address.OVERRIDES.value[panel], meant);
   const settings = groupBy?.length ? overSteps(chosen) : chosen;
 
   useEffect(() => {
@@ -81,7 +82,7 @@ export function ChartCard(props: CardProps) {
       chart.current?.changed();
     };
     const ends = [store.want(panel, heard)];
-    if (settings.x.startsWith("metric:")) ends.push(store.want(settings.x.slice("metric:".length), heard));
+    if (settings.x.startsWith("metric:")) ends.push(store.want(store.meanings.peek().panelOf(settings.x.slice("metric:".length)), heard));
     return () => ends.forEach((end) => end());
   }, [isSeen.value, panel, store, settings.x]);
 
@@ -98,13 +99,14 @@ export function ChartCard(props: CardProps) {
       const made = groupBy?.length ? (answer ? groupLines(answer, names, style) : []) : maker.current!.lines(names, runs, style);
       if (!isSameLegend(made, lines.peek())) lines.value = made;
       const all = runs.flatMap((run) => names.flatMap((name) => store.held(run.id, name) ?? []));
-      unit.value = all.find((one) => one.unit)?.unit ?? "";
+      const units = new Set(all.map((one) => one.unit));
+      unit.value = units.size === 1 ? [...units][0]! : "";
       dropped.value = all.filter((one) => one.isDropped).length;
       mark(host.current, made);
       return made;
     };
-    chart.current?.show(source, { ...viewOf(settings), mark: address.MARK.value });
-  }, [panel, store, theme, address.MARK.value, JSON.stringify([settings, names, runs, groupBy, props.window])]);
+    chart.current?.show(source, { ...viewOf(settings), unit: unit.value, mark: address.MARK.value });
+  }, [panel, store, theme, address.MARK.value, unit.value, JSON.stringify([settings, names, runs, groupBy, props.window])]);
   useSignalEffect(() => chart.current?.highlight(hovered.value));
 
   const { outside, hidden } = left.value;
@@ -127,7 +129,7 @@ export function ChartCard(props: CardProps) {
             {grouped(hidden)} ≤ 0
           </Button>
         )}
-        <CardMenu {...props} settings={settings} chart={chart} />
+        <CardMenu {...props} settings={settings} meant={meant} unit={unit.value} chart={chart} />
       </figcaption>
       <div
         class="chart-host"

@@ -14,6 +14,9 @@ import type { ChartSettings } from "./settings";
 
 interface CardMenuProps extends CardProps {
   settings: ChartSettings;
+  /** The series that code made its x axis; "": none. */
+  meant: string;
+  unit: string;
   chart: RefObject<Chart | null>;
 }
 
@@ -27,7 +30,7 @@ export function CardMenu(props: CardMenuProps) {
   );
 }
 
-function itemsOf({ panel, names, runs, settings, chart, groupBy }: CardMenuProps): MenuItem[] {
+function itemsOf({ panel, names, runs, settings, meant, unit, chart, groupBy }: CardMenuProps): MenuItem[] {
   const scale = (yScale: ChartSettings["yScale"], label: string): MenuItem => ({
     label,
     chosen: settings.yScale === yScale,
@@ -35,7 +38,10 @@ function itemsOf({ panel, names, runs, settings, chart, groupBy }: CardMenuProps
   });
   const drawn = () => chart.current?.drawn() ?? null;
   const isPinned = address.PINNED.value.includes(panel);
+  const title = unit ? `${panel} [${unit}]` : panel;
+  const x = (axis: ChartSettings["x"], label: string): MenuItem => ({ label, chosen: settings.x === axis, run: () => address.override(panel, { x: axis }) });
   return [
+    ...(meant && !groupBy?.length ? [x(`metric:${meant}`, `x: ${meant}`), x("step", "x: step")] : []),
     scale("linear", "linear y"),
     scale("log", "log y"),
     scale("symlog", "symmetric log y"),
@@ -47,8 +53,8 @@ function itemsOf({ panel, names, runs, settings, chart, groupBy }: CardMenuProps
       icon: "pin",
       run: () => (address.PINNED.value = isPinned ? address.PINNED.value.filter((one) => one !== panel) : [...address.PINNED.value, panel]),
     },
-    { label: "PNG", icon: "download", run: () => void picture(drawn(), panel) },
-    { label: "SVG", icon: "download", run: () => ifDrawn(drawn(), (one) => save(`${panel}.svg`, svg(one, panel), "image/svg+xml")) },
+    { label: "PNG", icon: "download", run: () => void picture(drawn(), panel, title) },
+    { label: "SVG", icon: "download", run: () => ifDrawn(drawn(), (one) => save(`${panel}.svg`, svg(one, title), "image/svg+xml")) },
     groupBy?.length
       ? { label: "CSV of the groups", icon: "download", run: () => ifDrawn(drawn(), (one) => save(`${panel}.csv`, csv(one.lines), "text/csv")) }
       : { label: "CSV of every point", icon: "download", hint: "Exact, of any size, from the server", run: () => location.assign(exportLink(names, runs)) },
@@ -72,8 +78,8 @@ function ifDrawn(drawn: Drawn, then: (drawn: NonNullable<Drawn>) => void): void 
   if (drawn) then(drawn);
 }
 
-async function picture(drawn: Drawn, panel: string): Promise<void> {
-  if (drawn) save(`${panel}.png`, await png(drawn, panel));
+async function picture(drawn: Drawn, panel: string, title: string): Promise<void> {
+  if (drawn) save(`${panel}.png`, await png(drawn, title));
 }
 
 function forget(panel: string): void {

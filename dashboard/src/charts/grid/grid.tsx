@@ -9,6 +9,7 @@ import { Icon } from "../../components/icon";
 import { Problem } from "../../components/problem";
 import { undo } from "../../state/address";
 import { filterOf, moved, sectionsOf, type Section } from "../data/names";
+import type { Panels } from "../data/meanings";
 import type { SeriesStore } from "../data/store";
 import { grouped } from "../format";
 import * as address from "./address";
@@ -33,8 +34,9 @@ export interface GridProps {
 
 export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: GridProps) {
   const window = useWindow(store, runs);
+  const panels = useComputed(() => (address.HIDDEN_TOO.value ? store.panels.value : store.meanings.value.shown(store.panels.value)));
   const sections = useComputed(() =>
-    sectionsOf(store.panels.value.keys(), {
+    sectionsOf(panels.value.keys(), {
       pinned: address.PINNED.value,
       order: address.ORDER.value,
       filter: filterOf(address.FILTER.value),
@@ -44,7 +46,8 @@ export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: G
   const count = useSignal(SECTIONS_AT_ONCE);
   const isCut = count.value < sections.length;
   const end = useMore(isCut, () => (count.value += SECTIONS_AT_ONCE), count.value);
-  const full = address.FULL.value;
+  const named = address.FULL.value; // a panel, or a series of one
+  const full = named && !store.panels.value.has(named) ? store.meanings.value.panelOf(named) : named;
   const step = (by: number) => {
     const at = all.indexOf(address.FULL.peek());
     if (at >= 0 && all.length) address.FULL.replace(all[(at + by + all.length) % all.length]!);
@@ -70,7 +73,7 @@ export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: G
     [store],
   );
   const card = (panel: string, more: Partial<CardProps> = {}) => {
-    const props: CardProps = { panel, names: [...(store.panels.value.get(panel) ?? [])].sort(), runs, store, window, hasLegend };
+    const props: CardProps = { panel, names: [...(panels.value.get(panel) ?? store.panels.value.get(panel) ?? [])].sort(), runs, store, window, hasLegend };
     if (groupBy) props.groupBy = groupBy;
     if (onPick) props.onPick = onPick;
     return <ChartCard key={panel} {...props} {...more} />;
@@ -82,7 +85,7 @@ export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: G
         <SectionOf key={section.name} section={section} sections={sections} isFirst={at === 0} card={(panel) => card(panel, { onFull: () => (address.FULL.value = panel) })} />
       ))}
       {isCut && <div ref={end} class="chart-end" style={{ height: `${PANEL_PX.height}px` }} />}
-      {store.isReady.value && !all.length && <p class="chart-empty">{store.panels.value.size ? "No chart has such a name." : "These runs have no series yet."}</p>}
+      {store.isReady.value && !all.length && <p class="chart-empty">{emptyText(store, panels.value)}</p>}
       {full && store.panels.value.has(full) && (
         <Dialog title={full} class="chart-full" bare onClose={() => (address.FULL.value = "")}>
           <div class="chart-full-body" onKeyDown={(event) => fullKey(event, step)}>
@@ -184,6 +187,11 @@ function fullKey(event: KeyboardEvent, step: (by: number) => void): void {
   else if (event.key === "f") address.FULL.value = "";
   else return;
   event.preventDefault();
+}
+
+function emptyText(store: SeriesStore, panels: Panels): string {
+  if (panels.size) return "No chart has such a name.";
+  return store.panels.value.size ? "Code hides all series of these runs: More shows them." : "These runs have no series yet.";
 }
 
 function toggled(all: readonly string[], name: string): string[] {

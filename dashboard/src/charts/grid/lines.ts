@@ -1,6 +1,6 @@
 // The lines of a panel, made from what the store holds. A line is made again only when its points or settings changed.
 import { COLOURS, colourOf, DASHES, dashOf, type Theme } from "../colours";
-import { labelsOf } from "../data/names";
+import { isMixed, labelsOf } from "../data/names";
 import type { Held } from "../data/held";
 import type { Line } from "../drawing/line";
 import { isRising, xColumn, xFunction, type RunTimes } from "../maths/axes";
@@ -46,13 +46,14 @@ export class LineMaker {
   lines(names: readonly string[], runs: readonly ShownRun[], style: LineStyle): Line[] {
     const next = new Map<string, Made>();
     const isOne = runs.length === 1;
+    const mixed = isMixed(names);
     for (const run of runs) {
       const other = this.other(run.id, style.settings);
       const written = JSON.stringify([style, run, isOne]);
       names.forEach((name, at) => {
         const held = this.store.held(run.id, name);
         if (!held) return;
-        const label = isOne ? name : `${run.name}${labelsOf(name)}`;
+        const label = isOne ? name : mixed ? `${run.name} ${name}` : `${run.name}${labelsOf(name)}`;
         const look = isOne && names.length > 1 ? lookAt(at, style.theme) : lookOf(run, style.theme, at);
         const make = (key: string, points: Points, isSuperseded: boolean) => {
           const now = { points, version: points.version, otherVersion: other?.version ?? -1, style: written };
@@ -127,6 +128,7 @@ function lineOf({ key, label, run, points, other, look, isSuperseded }: LinePart
 
 /** Lines with bands of groups of runs. */
 export function groupLines(answer: GroupsAnswer, names: readonly string[], { theme, settings }: LineStyle): Line[] {
+  const labelOf = (name: string) => (isMixed(names) ? ` ${name}` : names.length > 1 ? labelsOf(name) : "");
   return answer.groups.flatMap((group) => {
     const key = group.key.map((part) => (part === null ? "none" : String(part))).join(", ");
     return group.series
@@ -136,7 +138,7 @@ export function groupLines(answer: GroupsAnswer, names: readonly string[], { the
         return {
           key: `${key}\n${one.series}`,
           owner: key,
-          label: `${key}${names.length > 1 ? labelsOf(one.series) : ""} (${group.runs} runs)`,
+          label: `${key}${labelOf(one.series)} (${group.runs} runs)`,
           colour: colourOf(key, theme),
           dash: [],
           xs,

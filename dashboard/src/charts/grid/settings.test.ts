@@ -18,4 +18,11 @@ describe("settings in the address", () => {
     expect(effective(zoomed, { x: "time" })).toMatchObject({ x: "time", zoomX: null });
     expect(effective(zoomed, undefined)).toBe(zoomed);
   });
+
+  it("take the x axis that code gives instead of steps, unless a person chose one", () => {
+    const zoomed = { ...DEFAULTS, zoomX: [1, 2] as const };
+    expect(effective(zoomed, undefined, "epoch")).toMatchObject({ x: "metric:epoch", zoomX: null });
+    expect(effective(zoomed, { x: "step" }, "epoch")).toMatchObject({ x: "step", zoomX: [1, 2] });
+    expect(effective({ ...zoomed, x: "time" }, { clip: true }, "epoch")).toMatchObject({ x: "time", clip: true, zoomX: [1, 2] });
+  });
 });

@@ -42,10 +42,14 @@ export const DEFAULTS: ChartSettings = {
   tooltip: USUAL,
 };
 
-/** Settings of a panel; another x axis than that of the page has a zoom of its own units, so none. */
-export function effective(settings: ChartSettings, override: Override | undefined): ChartSettings {
-  if (!override) return settings;
-  const made = { ...settings, ...override };
+/**
+ * Settings of a panel; another x axis than that of the page has a zoom of its own units, so none. `meant`: the series
+ * that code made its x axis, "" for none; it stands for steps where a person did not choose them for the panel.
+ */
+export function effective(settings: ChartSettings, override: Override | undefined, meant = ""): ChartSettings {
+  const x: XAxis = meant && settings.x === "step" ? `metric:${meant}` : settings.x;
+  if (!override && x === settings.x) return settings;
+  const made = { ...settings, x, ...override };
   return made.x === settings.x ? made : { ...made, zoomX: null };
 }
 

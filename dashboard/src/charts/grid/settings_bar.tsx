@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { Button } from "../../components/button";
 import { Menu } from "../../components/menu";
+import { metricsOf } from "../data/names";
 import type { SeriesStore } from "../data/store";
 import * as address from "./address";
 import type { TooltipOrder } from "../drawing/tooltip";
@@ -26,7 +27,7 @@ const TOOLTIP_ROWS = [6, 12, 24] as const;
 export function SettingsBar({ store, children }: { store: SeriesStore; children?: ComponentChildren }) {
   const { kind, amount } = address.SMOOTHING.value;
   const x = address.X.value;
-  const metrics = [...store.panels.value.keys()].slice(0, MOST_METRICS);
+  const metrics = metricsOf(store.panels.value.values(), MOST_METRICS);
   const chosen = x.startsWith("metric:") ? x.slice("metric:".length) : "";
   return (
     <div class="chart-settings" role="toolbar" aria-label="Settings of all charts">
@@ -66,20 +67,21 @@ export function SettingsBar({ store, children }: { store: SeriesStore; children?
       {kind !== "none" && (
         <input type="range" min="0" max="0.99" step="0.01" value={amount} aria-label="Amount of smoothing" title={`${amount}`} onInput={(event) => address.SMOOTHING.replace({ kind, amount: Number(event.currentTarget.value) })} />
       )}
-      <Menu label="More" icon="settings" title="More settings of all charts" items={moreItems} />
+      <Menu label="More" icon="settings" title="More settings of all charts" items={() => moreItems(store)} />
       {children}
       {address.ZOOM.value && <Button icon="undo" onClick={() => (address.ZOOM.value = null)} title="Show all of every chart (shift z; z takes back the last zoom)">zoom</Button>}
     </div>
   );
 }
 
-function moreItems() {
+function moreItems(store: SeriesStore) {
   const toggle = (label: string, one: { value: boolean }) => ({ label, chosen: one.value, run: () => (one.value = !one.value) });
   const isLog = address.X_SCALE.value === "log";
   const { order, rows } = address.TOOLTIP.value;
   return [
     toggle("clip values far outside", address.CLIP),
     toggle("show superseded points", address.SUPERSEDED),
+    ...(store.meanings.value.hides ? [toggle("show series that code hides", address.HIDDEN_TOO)] : []),
     { label: "log x", chosen: isLog, run: () => (address.X_SCALE.value = isLog ? "linear" : "log") },
     ...TOOLTIP_ORDERS.map(([value, text]) => ({ label: `values by the pointer: ${text}`, chosen: order === value, run: () => (address.TOOLTIP.value = { order: value, rows }) })),
     ...TOOLTIP_ROWS.map((count) => ({ label: `at most ${count} of them`, chosen: rows === count, run: () => (address.TOOLTIP.value = { order, rows: count }) })),
