@@ -30,9 +30,11 @@ def test_a_port_that_is_not_a_number_is_refused(home: Path, number: str) -> None
 
 
 def test_advice_can_be_pasted_into_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
-    print_next_steps(Path("/a b/c"), keep=True, explicit=True)
+    print_next_steps(Path("/a b/c"), "http://127.0.0.1:8700", keep=True, explicit=True)
+    said = capsys.readouterr().out
 
-    assert "gateway down --home '/a b/c'" in capsys.readouterr().out
+    assert "gateway down --home '/a b/c'" in said
+    assert "dashboard: http://127.0.0.1:8700" in said
 
 
 def test_logs_of_a_stack_that_never_ran_say_what_to_do(home: Path) -> None:

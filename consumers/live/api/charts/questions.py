@@ -103,5 +103,5 @@ def refuse_unknown(asked: list[str], known: dict[str, RunCharted]) -> None:
             raise Failure(
                 404,
                 f"no run {run_id!r:.300}",
-                "list the runs; a new one appears once its first event is folded",
+                "list the runs with `gateway runs list` or GET /v1/runs; a new one appears once it is folded",
             )
