@@ -23,7 +23,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from consumers.materialiser.fold.corners import corners_of
-from consumers.materialiser.fold.order import FEW, rises
+from consumers.store.codec.order import FEW, rises
 from consumers.store.rows import (
     CHUNK_POINTS,
     FIRST_SPREAD,

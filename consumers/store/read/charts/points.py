@@ -1,9 +1,9 @@
 """
 Points of chunks in the order of a chart, and their summaries.
 
-Pure. Nearly all series have rising steps: then nothing is sorted. Where they fall, or several processes wrote at once,
-places of points are sorted by their steps alone, which takes 3 ms for 100,000 points. Steps and times become objects
-only for the points that a chart shows.
+Pure. Nearly all series have rising steps: then nothing is sorted, nor where they fall. Where several processes wrote at
+once, places of points are sorted by their steps alone, which takes 5 ms for 100,000 points. Steps and times become
+objects only for the points that a chart shows.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
 from consumers.store.codec.array_format import floats_of
+from consumers.store.codec.order import falls, rises
 from consumers.store.read.charts.parts import Part
 from consumers.store.read.charts.summaries import Bucket, Odd, Sample
 
@@ -40,7 +41,8 @@ class OrderedPoints:
         self._places: Sequence[int] | None = None  # in the log, of each point; None: the same
         if not _rise(self._parts):
             self._places = _sorted_places(self._parts)
-            values = list(map(values.__getitem__, self._places))
+            is_reversed = isinstance(self._places, range)
+            values = values[::-1] if is_reversed else list(map(values.__getitem__, self._places))
         self.values: Sequence[float] = values
 
     def __len__(self) -> int:
@@ -144,8 +146,10 @@ def _rise(parts: Sequence[Part]) -> bool:
     return all(part.rises for part in parts) and all(one.bounds()[1] < two.bounds()[0] for one, two in pairwise(parts))
 
 
-def _sorted_places(parts: Sequence[Part]) -> list[int]:
+def _sorted_places(parts: Sequence[Part]) -> Sequence[int]:
     """Return the places of points in the log by step, then time, then place."""
+    if _fall(parts):
+        return range(sum(part.size for part in parts) - 1, -1, -1)
     steps = list(chain.from_iterable(part.steps() for part in parts))
     places: Sequence[int] = range(len(steps))
     if not _times_rise(parts):
@@ -159,8 +163,18 @@ def _times_rise(parts: Sequence[Part]) -> bool:
     last = -math.inf
     for part in parts:
         earliest, deltas = part.times()
-        ordered = sorted(deltas)
-        if ordered != list(deltas) or earliest + ordered[0] < last:
+        if not rises(deltas if isinstance(deltas, array) else array("q", deltas)) or earliest + deltas[0] < last:
             return False
-        last = earliest + ordered[-1]
+        last = earliest + deltas[-1]
+    return True
+
+
+def _fall(parts: Sequence[Part]) -> bool:
+    """Return whether the steps of all points fall, each chunk after the one before; False also for odd ones that do."""
+    lowest = math.inf
+    for part in parts:
+        steps = part.steps()
+        if not isinstance(steps, array) or not steps[0] < lowest or not falls(steps):
+            return False
+        lowest = steps[-1]
     return True
