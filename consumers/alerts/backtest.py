@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from consumers.alerts.consumer import MARGIN_MS
 from consumers.alerts.evaluator.evaluator import Evaluator
-from consumers.alerts.evaluator.rules import ALARM, Rule, RuleIndex
+from consumers.alerts.evaluator.rules import Rule, RuleIndex
 from consumers.alerts.evaluator.state import RunState, Transition
 from consumers.log.reader import LogReader
 from consumers.log.record import Record
@@ -23,6 +23,7 @@ from consumers.log.security import security_arguments
 from consumers.store.alerts.rules import AlertRules
 from consumers.store.pool import Database
 from consumers.store.run_partitions import RunPartitions, is_stray
+from schemas.alerts import ALARM
 from schemas.errors import LogUnavailable
 from schemas.runtime.settings import Settings
 

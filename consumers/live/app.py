@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.connections = Connections(settings)
     app.state.metrics = MetricsRegistry("live")
-    errors.install(app)
+    errors.install(app, pages.unknown_page)
     app.include_router(routes.routes())
     pages.install(app)
     app.add_middleware(Compressed, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)

@@ -6,7 +6,7 @@ Rules of alerts: what they watch, and the condition under which they fire.
   code gives a metric, `> 10 or nan`.
 """
 
-from schemas.alerts.alarm import parse_alarm
+from schemas.alerts.alarm import ALARM, parse_alarm
 from schemas.alerts.conditions import (
     Condition,
     GpuIdle,
@@ -21,6 +21,7 @@ from schemas.alerts.conditions import (
 from schemas.alerts.rule import AlertRule, RuleEntry, SeriesChoice, read_rule, read_rules
 
 __all__ = [
+    "ALARM",
     "AlertRule",
     "Condition",
     "GpuIdle",

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.alerts.conditions import Condition
 
+ALARM = "alarm/"  # beginning of the id of a rule that training code gave a metric
 MAX_ALARM = 500  # characters
 MAX_CONDITIONS = 10
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"

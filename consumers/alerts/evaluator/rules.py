@@ -16,10 +16,19 @@ from consumers.alerts.evaluator.points import PointCondition, compiled
 from consumers.store.alerts.where import RunValues, anchor, matches, parse_where
 from consumers.store.search.filter_terms import Key, Node
 from consumers.store.search.filter_tokens import FilterError
-from schemas.alerts import AlertRule, GpuIdle, NoNews, RecordMissing, RunEnded, SeriesChoice, parse_alarm, read_rule
+from schemas.alerts import (
+    ALARM,
+    AlertRule,
+    GpuIdle,
+    NoNews,
+    RecordMissing,
+    RunEnded,
+    SeriesChoice,
+    parse_alarm,
+    read_rule,
+)
 from schemas.errors import BadSettings
 
-ALARM = "alarm/"  # beginning of the id of a rule that training code gave a metric
 MAX_NAMES = 100_000  # of series, whose rules are remembered
 MAX_PATTERN_NAME = 500  # characters of a written name that a regular expression is tried on
 GPU = SeriesChoice(regex=r"system/gpu/\d+/utilization_percent")

@@ -205,9 +205,9 @@ def mute(
 
     Examples: `gateway alerts mute loss-is-nan --for 2h`, `gateway alerts mute quiet --run r1`
     """
-    from consumers.alerts.evaluator.rules import ALARM
-    from consumers.store.alerts.firings import mute as store_mute
+        from consumers.store.alerts.firings import mute as store_mute
     from consumers.store.alerts.rules import AlertRules
+    from schemas.alerts import ALARM
 
     seconds = parse_duration(duration, "--for") if duration else None
 

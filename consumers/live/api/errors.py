@@ -4,12 +4,13 @@ Error answers of the API: `{"error": what, "next": what to do}` with a fitting H
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.status import HTTP_404_NOT_FOUND
 
 from schemas.errors import LogGap, LogUnavailable, Refused, StoreUnavailable, TrackingError, Unavailable
 
@@ -65,8 +66,8 @@ def from_tracking_error(error: TrackingError) -> Failure:
     return Failure(500, str(error), next_step)
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of `app` in this form."""
+def install(app: FastAPI, unknown_page: Callable[[Request], Response | None]) -> None:
+    """Answer every error of `app` in this form; `unknown_page` may have a page for an address that there is not."""
 
     @app.exception_handler(Failure)
     async def failed(request: Request, error: Failure) -> JSONResponse:
@@ -83,7 +84,9 @@ def install(app: FastAPI) -> None:
         return bad_parameter(name, first["msg"], f"correct {name}; every parameter is in {_DESCRIPTION}").response()
 
     @app.exception_handler(HTTPException)
-    async def unknown(request: Request, error: HTTPException) -> JSONResponse:
+    async def unknown(request: Request, error: HTTPException) -> Response:
+        if error.status_code == HTTP_404_NOT_FOUND and (page := unknown_page(request)) is not None:
+            return page
         found = Failure(
             error.status_code, f"{request.method} {request.url.path}: {error.detail}", f"see {_DESCRIPTION}"
         )

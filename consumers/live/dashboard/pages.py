@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -28,6 +28,7 @@ ADDRESSES = (
     "/experiments/{rest:run}",
     "/embed/{rest:run}",
 )
+_NO_PAGES = ("/v1/", "/static/")
 _CHECK_AGAIN = {"Cache-Control": "no-cache"}
 _KEEP = {"Cache-Control": "public, max-age=31536000, immutable"}
 _NOT_BUILT = """<!doctype html>
@@ -54,12 +55,22 @@ def page_of(static: Path) -> Callable[[], Awaitable[Response]]:
     """Return what answers the addresses of the application; which page is meant is for its script to see."""
 
     async def page() -> Response:
-        index = static / "index.html"
-        if not index.is_file():
-            return HTMLResponse(_NOT_BUILT, 404, headers=_CHECK_AGAIN)
-        return FileResponse(index, headers=_CHECK_AGAIN)
+        return _index(static, 200)
 
     return page
+
+
+def unknown_page(request: Request) -> Response | None:
+    """Return the application, which says that there is no such page, for a browser that asks for one; else None."""
+    is_page = request.method == "GET" and not request.url.path.startswith(_NO_PAGES)
+    return _index(STATIC, 404) if is_page and "text/html" in request.headers.get("accept", "") else None
+
+
+def _index(static: Path, status: int) -> Response:
+    index = static / "index.html"
+    if not index.is_file():
+        return HTMLResponse(_NOT_BUILT, 404, headers=_CHECK_AGAIN)
+    return FileResponse(index, status, headers=_CHECK_AGAIN)
 
 
 def install(app: FastAPI) -> None:

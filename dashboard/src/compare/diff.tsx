@@ -1,12 +1,11 @@
 // Where runs differ: parameters, tags, environment, code, metrics, attempts, artifacts.
 import { Delta, useGoals } from "../components/delta";
 import { Problem } from "../components/problem";
-import { duration, moment } from "../components/text";
-import { number } from "../charts/format";
 import type { RunRow } from "../charts/data/runs";
 import { runPage } from "../state/address";
 import { BASELINE, CHANGED } from "./address";
 import { useAnswer } from "./answer";
+import { rowTexts, TIMES } from "./cells";
 
 interface DiffAnswer {
   sections: { name: string; rows: { key: string; values: unknown[]; differs: boolean }[] }[];
@@ -53,15 +52,7 @@ export function Diff({ runs }: { runs: readonly RunRow[] }) {
               <tbody key={section.name}>
                 <tr><th scope="colgroup" colSpan={ids.length + 1} class="diff-section">{section.name}</th></tr>
                 {section.rows.filter((row) => section.name !== "facts" || !SAID.has(row.key)).map((row) => (
-                  <tr key={row.key} class={row.differs ? "differs" : ""}>
-                    <th scope="row">{row.key}</th>
-                    {row.values.map((value, at) => (
-                      <td key={at} class={at !== base && row.differs && !isEqual(value, row.values[base]) ? "other" : ""}>
-                        {section.name === "facts" ? factText(row.key, value) : cellText(value)}
-                        {hasBaseline && at !== base && !TIMES.has(row.key) && <Delta value={value} base={row.values[base]} goal={section.name === "metrics" && !row.key.endsWith(".count") ? goals.get(seriesOf(row.key)) : ""} />}
-                      </td>
-                    ))}
-                  </tr>
+                  <DiffRow key={row.key} section={section.name} row={row} base={base} deltas={hasBaseline} goals={goals} />
                 ))}
               </tbody>
             ))}
@@ -69,6 +60,31 @@ export function Diff({ runs }: { runs: readonly RunRow[] }) {
         </div>
       )}
     </>
+  );
+}
+
+interface DiffRowProps {
+  section: string;
+  row: { key: string; values: unknown[]; differs: boolean };
+  base: number;
+  /** Show what is larger and smaller than in the run at `base`. */
+  deltas: boolean;
+  goals: ReturnType<typeof useGoals>;
+}
+
+function DiffRow({ section, row: { key, values, differs }, base, deltas, goals }: DiffRowProps) {
+  const texts = rowTexts(section, key, values);
+  const goal = section === "metrics" && !key.endsWith(".count") ? goals.get(seriesOf(key)) : "";
+  return (
+    <tr class={differs ? "differs" : ""}>
+      <th scope="row">{key}</th>
+      {values.map((value, at) => (
+        <td key={at} class={at !== base && differs && !isEqual(value, values[base]) ? "other" : ""}>
+          {texts[at]}
+          {deltas && at !== base && !TIMES.has(key) && <Delta value={value} base={values[base]} goal={goal} />}
+        </td>
+      ))}
+    </tr>
   );
 }
 
@@ -81,17 +97,4 @@ function seriesOf(key: string): string {
   return key.slice(0, key.lastIndexOf("."));
 }
 
-const TIMES = new Set(["began", "created", "started", "ended", "updated"]);
 const SAID = new Set(["name", "began"]); // by the head of the table; by "started" or "created"
-
-/** A fact as people read it: times and lengths of time are numbers of µs. */
-function factText(key: string, value: unknown): string {
-  if (typeof value === "number" && TIMES.has(key)) return moment(value);
-  return typeof value === "number" && key === "duration" ? duration(value) : cellText(value);
-}
-
-function cellText(value: unknown): string {
-  if (value === null || value === undefined || value === "") return "–";
-  if (typeof value === "number") return number(value, 8);
-  return typeof value === "string" ? value : JSON.stringify(value);
-}

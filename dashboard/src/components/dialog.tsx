@@ -1,6 +1,6 @@
 /** A dialog over the page: the browser's own, so focus stays inside and Escape closes it. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Button } from "./button";
 
 export interface DialogProps {
@@ -14,7 +14,7 @@ export interface DialogProps {
 
 export function Dialog({ title, onClose, children, class: more = "", bare = false }: DialogProps) {
   const own = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: keys that follow go into it
     const before = document.activeElement;
     const dialog = own.current;
     dialog?.showModal();

@@ -1,6 +1,7 @@
 /** Numbers and times as people read them. The API counts in µs since 1970-01-01 UTC. Pure. */
 
 const COUNT = new Intl.NumberFormat("en");
+const COUNT_EXACT = new Intl.NumberFormat("en", { maximumFractionDigits: 6 });
 
 /** A whole number with separators. */
 export function count(value: number): string {
@@ -35,6 +36,11 @@ export function duration(us: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** A length of time given in µs, exactly: "6.900409 s". */
+export function durationExact(us: number): string {
+  return `${COUNT_EXACT.format(us / 1e6)} s`;
+}
+
 /** How long ago a time was: "just now", "4 min ago". */
 export function ago(us: number, nowMs: number): string {
   const seconds = nowMs / 1000 - us / 1e6;
@@ -52,4 +58,9 @@ export function moment(us: number): string {
   const two = (part: number): string => String(part).padStart(2, "0");
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/** A moment with all its digits: "2026-11-21 08:26:02.004200". */
+export function momentExact(us: number): string {
+  return `${moment(us)}.${String(((us % 1e6) + 1e6) % 1e6).padStart(6, "0")}`;
 }

@@ -2,6 +2,7 @@
 import * as charts from "../charts/grid/address";
 import type { RunRow } from "../charts/data/runs";
 import type { BandKind, Centre } from "../charts/maths/bands";
+import { FACT_LABELS } from "../runs/columns";
 import { GROUP } from "./address";
 
 const BANDS: readonly [BandKind, string][] = [
@@ -11,6 +12,14 @@ const BANDS: readonly [BandKind, string][] = [
   ["ci95", "95 % interval"],
   ["none", "no band"],
 ];
+
+/** What people call "param.lr" or "fact.tag"; other parts of a run say which they are. */
+function nameOf(written: string): string {
+  const [kind, ...rest] = written.split(".");
+  const name = rest.join(".");
+  if (kind === "fact") return FACT_LABELS[name] ?? name;
+  return kind === "param" ? name : `${name} (${kind})`;
+}
 
 export function GroupBy({ runs }: { runs: readonly RunRow[] }) {
   const chosen = GROUP.value[0] ?? "";
@@ -22,7 +31,7 @@ export function GroupBy({ runs }: { runs: readonly RunRow[] }) {
         group by
         <select id="group-by" value={chosen} onChange={(event) => (GROUP.value = event.currentTarget.value ? [event.currentTarget.value] : [])}>
           <option value="">nothing</option>
-          {options.map((one) => <option key={one} value={one}>{one.replace(/^param\./, "")}</option>)}
+          {options.map((one) => <option key={one} value={one}>{nameOf(one)}</option>)}
         </select>
       </label>
       {chosen && (

@@ -9,10 +9,11 @@ from __future__ import annotations
 from fastapi import Request, Response
 
 from consumers.live.api.connections import connections_of
-from consumers.live.api.errors import bad_parameter
+from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.api.responses import json_response
 from consumers.live.edits.bodies import read_body
 from consumers.store.alerts.firings import Mute, mute, unmute
+from schemas.alerts import ALARM
 from schemas.api.alerts import MuteDocument, MuteQuestion, MutesAnswer
 
 
@@ -29,7 +30,13 @@ async def change_mute(request: Request) -> Response:
     for name, text in (("rule_id", asked.rule_id), ("run_id", asked.run_id)):
         if "\x00" in text:
             raise bad_parameter(name, "it must not contain U+0000", f"correct {name}")
-    async with connections_of(request).database().acquire() as connection:
+    connections = connections_of(request)
+    if asked.muted and not asked.rule_id.startswith(ALARM):
+        async with connections.store().snapshot() as now:
+            rule = await now.registry.saved.get("alert_rules", asked.rule_id)
+        if rule is None or rule.state == "deleted":
+            raise Failure(404, f"there is no rule {asked.rule_id!r:.300}", "GET /v1/alert-rules lists them")
+    async with connections.database().acquire() as connection:
         if asked.muted:
             await mute(connection, asked.rule_id, asked.run_id, asked.seconds)
         else:
