@@ -205,7 +205,7 @@ def mute(
 
     Examples: `gateway alerts mute loss-is-nan --for 2h`, `gateway alerts mute quiet --run r1`
     """
-        from consumers.store.alerts.firings import mute as store_mute
+    from consumers.store.alerts.firings import mute as store_mute
     from consumers.store.alerts.rules import AlertRules
     from schemas.alerts import ALARM
 
