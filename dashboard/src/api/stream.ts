@@ -17,6 +17,7 @@ const SILENT_MS = 15_000; // the server sends a sign of life every 5 s
 const HIDDEN_AFTER_MS = 20_000; // a hidden page holds no connection: browsers allow six to a server
 const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 5_000;
+const WRONG = 400; // status of a question that never gets an answer
 
 /**
  * What is followed: every event of one run or of all, with every point or the last of each series in an event; or
@@ -99,11 +100,15 @@ class Connection {
     this.#followers.add(follower);
     if (isNew && this.#isOpen) queueMicrotask(() => this.#followers.has(follower) && follower.onReset());
     return () => {
-      if (!this.#followers.delete(follower) || this.#followers.size) return;
-      this.#stop.abort();
-      this.closed();
-      showState();
+      if (this.#followers.delete(follower) && !this.#followers.size) this.#end();
     };
+  }
+
+  #end(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort();
+    this.closed();
+    showState();
   }
 
   state: StreamState = "connecting";
@@ -155,7 +160,9 @@ class Connection {
 
   async #refused(answer: Response): Promise<boolean> {
     const error = seen(errorOf(answer.status, await answer.json().catch(() => ({}))));
-    if (!error.isAway && this.#position) this.#position = ""; // it cannot go on from there: from now, with a reset
+    if (error.isAway) return false;
+    if (this.#position) this.#position = ""; // it cannot go on from there: from now, with a reset
+    else if (error.status === WRONG) this.#end(); // a filter that cannot be read: the page's other questions say why
     return false;
   }
 

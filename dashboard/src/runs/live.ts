@@ -1,26 +1,28 @@
 /** The table's data: rows by windows, groups, the baseline, and the stream that keeps them moving. */
-import { effect, signal, untracked } from "@preact/signals";
+import { computed, effect, signal, untracked } from "@preact/signals";
 import type { ReadonlySignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { paced } from "../api/paced";
 import { follow } from "../api/stream";
-import type { StreamEvent } from "../api/types";
+import type { News } from "../api/stream";
 import { labelOf, writeKey } from "./columns";
 import type { Key } from "./columns";
-import { afterEvent, Fresh } from "./fresh";
-import { knownColumns, knownValues, readTable } from "./query";
+import { knownColumns, knownValues, readTable, whichRuns } from "./query";
 import type { TableQuery } from "./query";
 import { Rows } from "./rows";
-import type { ReadWindow, Row } from "./rows";
+import type { Row } from "./rows";
 import { both, groupWhere, withoutValue } from "./sections";
 import type { Section } from "./sections";
 import { Sparks } from "./sparks";
 import { baseline, experiment, groupBy, known, shut, tableQuery } from "./state";
 
-const EVERY_MS = 2_000; // rows are read again at most this often while events arrive
-const FOLDING_MS = 700; // until it is asked again for what the store did not have yet
+const EVERY_MS = 1_000; // rows are read again at most this often while runs have news
 const NAMES_MS = 3_000; // names of columns, and groups
+const SAME_NAMES_MS = 15_000; // names of columns, while only runs that are known have news
 const MOST_GROUPS = 500;
+
+/** Which runs the table has, as text: the stream of others is another one. */
+const which = computed(() => JSON.stringify(whichRuns(tableQuery.value)));
 
 interface Group {
   text: string;
@@ -36,14 +38,13 @@ export class TableData {
   readonly base = signal<Row | null>(null);
   /** What the groups that are shown leave out, and what to do; "" for nothing. */
   readonly notice = signal("");
-  #fresh = new Fresh();
   #whole = new Rows(async () => ({ rows: [], total: 0, asOf: "" }));
   #ends: (() => void)[] = [];
   #rows = paced(() => this.#readAgain(), EVERY_MS);
   #names = paced(() => this.#readNames(), NAMES_MS);
   #grouping = paced(() => this.#readGroups(), NAMES_MS);
   #stop = new AbortController();
-  #hasAllNames = true;
+  #endStream = (): void => undefined;
 
   start(): void {
     let names = "";
@@ -59,12 +60,13 @@ export class TableData {
         if (now !== names) this.#names.ask(0);
         names = now;
       }),
-      follow({ points: "last" }, { onEvents: (events) => this.#take(events), onReset: () => this.#reset() }),
+      effect(() => this.#follow(which.value)),
     );
   }
 
   stop(): void {
     for (const end of this.#ends) end();
+    this.#endStream();
     for (const one of [this.#rows, this.#names, this.#grouping]) one.stop();
     for (const group of this.groups.peek() ?? []) group.rows.stop();
     this.#whole.stop();
@@ -83,23 +85,21 @@ export class TableData {
     return this.#whole;
   }
 
-  #reader(query: TableQuery): ReadWindow {
-    const read = readTable(query);
-    return async (offset, limit, stop) => {
-      const answer = await read(offset, limit, stop);
-      if (!this.#fresh.answered(answer.asOf)) this.#rows.ask(FOLDING_MS);
-      return { ...answer, rows: answer.rows.map((row) => this.#fresh.over(row)) };
-    };
+  /** Hear of these runs, which are written as the API asks for them. */
+  #follow(written: string): void {
+    this.#endStream();
+    const runs = JSON.parse(written) as Record<string, unknown>;
+    this.#endStream = follow({ topics: { runs } }, { onEvents: () => undefined, onNews: (news) => this.#hear(news), onReset: () => this.#reset() });
   }
 
   #show(query: TableQuery, group: Key | null): void {
     untracked(() => {
       if (group === null) {
         this.groups.value = null;
-        this.#whole.again(this.#reader(query));
+        this.#whole.again(readTable(query));
         return;
       }
-      for (const one of this.groups.peek() ?? []) one.rows.again(this.#reader(groupQuery(query, group, one.value)));
+      for (const one of this.groups.peek() ?? []) one.rows.again(readTable(groupQuery(query, group, one.value)));
       this.#grouping.ask(0);
     });
   }
@@ -116,10 +116,9 @@ export class TableData {
       const make = (value: unknown, runs: number): Group => {
         const text = value === null ? "" : typeof value === "string" ? value : JSON.stringify(value);
         const old = before.get(text);
-        return old && JSON.stringify(old.value) === JSON.stringify(value) ? { ...old, runs } : { text, value, runs, rows: new Rows(this.#reader(groupQuery(query, key, value))) };
+        return old && JSON.stringify(old.value) === JSON.stringify(value) ? { ...old, runs } : { text, value, runs, rows: new Rows(readTable(groupQuery(query, key, value))) };
       };
       const groups = found.map((one) => make(one.value, one.runs));
-      if (!this.#fresh.answered(all.asOf)) this.#grouping.ask(FOLDING_MS);
       if (found.some((one) => typeof one.value === "object" && one.value !== null)) {
         this.notice.value = `${labelOf(key)} holds structures, by which rows cannot be grouped: group by another name.`;
         this.groups.value = [];
@@ -137,8 +136,6 @@ export class TableData {
     try {
       const answer = await knownColumns({ where: "", experiment: experiment.peek() }, { signal: this.#stop.signal });
       known.value = answer.columns;
-      this.#hasAllNames = answer.is_complete;
-      if (!this.#fresh.answered(answer.as_of)) this.#names.ask(FOLDING_MS);
     } catch {
       known.value ??= [];
     }
@@ -160,26 +157,18 @@ export class TableData {
     if (baseline.peek()) this.#readBase(baseline.peek(), tableQuery.peek());
   }
 
-  #take(events: readonly StreamEvent[]): void {
+  #hear({ event, data }: News): void {
+    if (event !== "runs") return;
+    const changed = data.changed as string[];
     const all = groupBy.peek() === null ? [this.#whole] : (this.groups.peek() ?? []).map((one) => one.rows);
-    for (const event of events) {
-      const isShown = all.some((rows) => rows.change(event.run_id, (values) => afterEvent(values, event)));
-      this.#fresh.see(event, isShown);
-      this.sparks.take(event);
-      if (this.#mayHaveNewNames(event)) this.#names.ask();
-    }
+    const isOther = changed.some((run) => !all.some((rows) => rows.has(run)));
+    this.#names.ask(isOther ? NAMES_MS : SAME_NAMES_MS);
+    this.sparks.again(changed);
     this.#rows.ask();
     if (groupBy.peek()) this.#grouping.ask();
   }
 
-  #mayHaveNewNames(event: StreamEvent): boolean {
-    if (event.kind === "params" || event.kind === "tags") return true;
-    const names = event.series?.map((one) => one.series) ?? [];
-    return this.#hasAllNames && names.some((name) => !known.peek()?.some((one) => one.key[0] === "metric" && one.key[1] === name));
-  }
-
   #reset(): void {
-    this.#fresh.clear();
     this.sparks.clear();
     this.again();
     this.#names.ask(0);

@@ -62,18 +62,9 @@ export class Rows {
     this.#ask();
   }
 
-  /** Change a row that is loaded, at once. False: it is not. */
-  change(id: string, values: (now: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>): boolean {
-    for (const [window, rows] of this.#windows) {
-      const at = rows.findIndex((row) => row.id === id);
-      const row = rows[at];
-      if (!row) continue;
-      const next = [...rows];
-      next[at] = { id, values: values(row.values) };
-      this.#windows.set(window, next);
-      this.#version.value += 1;
-      return true;
-    }
+  /** Whether a run has a row that is loaded. */
+  has(id: string): boolean {
+    for (const rows of this.#windows.values()) if (rows.some((row) => row.id === id)) return true;
     return false;
   }
 

@@ -4,12 +4,11 @@ import { deltaOf, deltaText, verdict } from "../components/delta";
 import { columnsCodec, inOrder, moveBy, moveTo, nextSorts, readKey, sortsCodec, writeKey } from "./columns";
 import type { Column, Key } from "./columns";
 import { complete, fit, toPoints, toUnits } from "./completion";
-import { afterEvent, Fresh } from "./fresh";
 import { askedKeys, tableBody } from "./query";
 import { Rows, WINDOW } from "./rows";
 import { allLines, both, filterName, groupWhere, lineAt, wantLines } from "./sections";
 import type { Section } from "./sections";
-import { sparkPath, thin } from "./sparks";
+import { sparkPath } from "./sparks";
 
 const names = (columns: readonly Column[]): string[] => columns.map((one) => `${one.pinned ? "!" : ""}${writeKey(one.key)}`);
 const NAME: Key = ["fact", "name"];
@@ -77,8 +76,7 @@ test("only windows that are looked at are read, and old rows stay until new ones
   expect(rows.at(90_010)?.values.round).toBe(1);
   expect(rows.at(0)).toBe(undefined); // forgotten: nobody looked
   expect(asked.at(-1)).toBe(90_000);
-  expect(rows.change("90010", (values) => ({ ...values, state: "failed" }))).toBe(true);
-  expect(rows.at(90_010)?.values).toEqual({ round: 1, state: "failed" });
+  expect([rows.has("90010"), rows.has("0")]).toEqual([true, false]);
   expect(rows.total.value).toBe(100_000);
 });
 
@@ -95,22 +93,6 @@ test("an answer of an older question never replaces that of a newer one", async 
   await new Promise((done) => setTimeout(done, 0));
   expect(slow.at(0)?.id).toBe("new");
   expect(slow.error.value).toBe(null);
-});
-
-test("what the stream said lies over rows until an answer has it", () => {
-  const event = { run_id: "a", kind: "run_finished", partition: 1, offset: 7, producer: "p", seq: 0, time: 5 };
-  const points = { ...event, kind: "metrics", offset: 8, series: [{ series: "loss", name: "loss", labels: {}, count: 2, points: [[1, 1, 0.25] as [number, number, number]] }] };
-  const row = { id: "a", values: { "fact:state": "running", "metric:loss": 1 } };
-  const fresh = new Fresh();
-  fresh.see(event, true);
-  fresh.see(points, true);
-  expect(fresh.over(row).values).toMatchObject({ "fact:state": "finished", "metric:loss": 0.25 });
-  expect(fresh.answered("0:99,1:8")).toBe(false);
-  expect(fresh.over(row).values).toMatchObject({ "fact:state": "running", "metric:loss": 0.25 });
-  expect(fresh.answered("0:99,1:9")).toBe(true);
-  expect(fresh.over(row)).toBe(row);
-  expect(afterEvent({ "fact:state": "lost" }, points)["fact:state"]).toBe("running");
-  expect(afterEvent({}, points)).not.toHaveProperty("metric:loss"); // no column shows it
 });
 
 test("lines of groups are heads and the runs of open ones", () => {
@@ -151,13 +133,10 @@ test("places are the same for the API, which counts characters, and a text box, 
   expect(toUnits(text, 99)).toBe(text.length);
 });
 
-test("small charts have gaps where values are not numbers, and stay small", () => {
+test("small charts have gaps where values are not numbers", () => {
   expect(sparkPath({ steps: [0, 1, 2, 3], values: [1, NaN, 0, 1] }, 30, 10)).toBe("M0 0M20 10L30 0");
   expect(sparkPath({ steps: [5], values: [2] }, 30, 10)).toBe("M0 5");
   expect(sparkPath({ steps: [], values: [] }, 30, 10)).toBe("");
-  const many = Array.from({ length: 1_000 }, (_, at) => at);
-  const kept = thin({ steps: many, values: many });
-  expect([kept.steps.length, kept.steps.at(-1)]).toEqual([750, 999]);
 });
 
 test("the change against a base is in per cent, where there is one", () => {
