@@ -14,7 +14,8 @@ const BUCKETS = { few: 1_000, many: 400 };
 const MANY_RUNS = 5;
 const GATHER_MS = 25; // charts that come into view together are one question
 const SERIES_A_QUESTION = 40; // answers come in pieces: the first charts do not wait for the last
-const INDEX_PAGE = 10_000;
+const INDEX_PAGE = { first: 200, other: 10_000 }; // series
+const FIRST_CHARTS_MS = 1_000; // at most, until the index is read on
 const REREAD_MS = 250;
 const MOST_RUNS = 1_000; // of one stream
 const MEANINGS_MS = 1_000; // after a new series, until what code says of metrics is read again
@@ -39,6 +40,9 @@ export class SeriesStore {
   private runs: readonly string[] = [];
   private question: RunsTopic = {};
   private hasStarted = false;
+  private fresh = new Set<string>(); // names that the stream added
+  private onCharts: (() => void) | null = null; // hears that charts have their points
+  private hasNames = false; // of the first page of the index: charts may read
   private shown = new Set<string>();
   private superseded = false;
   private window: Window = null;
@@ -138,6 +142,8 @@ export class SeriesStore {
       this.pending = null;
       this.questions = 0;
       this.problem.value = null;
+      this.hasNames = false;
+      this.fresh.clear();
       this.isReady.value = false;
     });
     const onReset = () => stop.aborted || void this.start();
@@ -148,29 +154,44 @@ export class SeriesStore {
       return;
     }
     await this.guard(stop, async () => {
-      const asOf = await this.readIndex(stop);
-      const topics = { series: { runs: this.runs.slice(0, MOST_RUNS) }, ...(this.options.all ? { runs: this.question } : {}) };
-      this.stopStream = follow({ topics }, follower, asOf);
+      await this.readIndex(stop, (asOf) => {
+        const topics = { series: { runs: this.runs.slice(0, MOST_RUNS) }, ...(this.options.all ? { runs: this.question } : {}) };
+        this.stopStream = follow({ topics }, follower, asOf);
+        this.hasNames = true;
+        this.readSoon();
+      });
       this.isReady.value = true;
       this.readSoon();
     });
   }
 
-  /** Read the names of all series. Returns the position from which the stream adds to them. */
-  private async readIndex(stop: AbortSignal): Promise<string> {
+  /** Read the names of all series. `onFirst` hears, after the first page, from which position the stream adds to them. */
+  private async readIndex(stop: AbortSignal, onFirst: (asOf: string) => void): Promise<void> {
     const names = new Set<string>();
     const meanings = this.readMeanings(stop);
-    let asOf = "";
     for (let token: string | null = null; ; ) {
-      const body = { runs: this.runs, limit: INDEX_PAGE, ...(token ? { page_token: token } : {}) };
+      const limit = token ? INDEX_PAGE.other : INDEX_PAGE.first;
+      const body = { runs: this.runs, limit, ...(token ? { page_token: token } : {}) };
       const answer: IndexAnswer = await ask("/v1/series/index", { body, signal: stop, minOffsets: this.seen });
-      asOf ||= answer.as_of;
       for (const series of answer.series) names.add(series);
       await meanings;
-      if (!answer.next_page_token || !this.panels.peek().size) this.panels.value = this.meanings.peek().panels(names);
+      stop.throwIfAborted();
+      if (!answer.next_page_token || !this.panels.peek().size) this.panels.value = this.meanings.peek().panels([...names, ...this.fresh]);
+      const isFirst = !token;
       token = answer.next_page_token;
-      if (!token) return asOf;
+      const charts = isFirst && token ? this.firstCharts() : null;
+      if (isFirst) onFirst(answer.as_of);
+      if (!token) return;
+      await charts;
     }
+  }
+
+  /** Wait for the points of the first charts: they would share the server with the names of thousands of series. */
+  private firstCharts(): Promise<void> {
+    return new Promise((resolve) => {
+      this.onCharts = resolve;
+      setTimeout(resolve, FIRST_CHARTS_MS);
+    });
   }
 
   /** Read what code says of metrics; of several definitions of one name the most common comes first. */
@@ -206,7 +227,7 @@ export class SeriesStore {
   }
 
   private async read(): Promise<void> {
-    if (!this.isReady.peek()) return;
+    if (!this.hasNames) return;
     const { signal: stop } = this.stop;
     const panels = this.panels.peek();
     const names = [...this.wanted.keys()].flatMap((panel) => [...(panels.get(panel) ?? [])]);
@@ -223,6 +244,7 @@ export class SeriesStore {
     put(this.whole, null);
     if (this.window) put(this.part, this.window);
     await Promise.all(questions);
+    if (questions.length) this.onCharts?.();
   }
 
   private async readSeries(into: Shelf, names: readonly string[], window: Window, stop: AbortSignal): Promise<void> {
@@ -289,6 +311,7 @@ export class SeriesStore {
       else this.readAgain(); // points that were there do not count any more, or have other names
     }
     if (fresh.size) {
+      for (const series of fresh) this.fresh.add(series);
       this.panels.value = this.meanings.peek().panels([...namesOf(this.panels.peek()), ...fresh]);
       this.readMeaningsSoon();
       this.readSoon();
