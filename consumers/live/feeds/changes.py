@@ -8,6 +8,7 @@ question once, for all its readers. A reader keeps the newest answer about each 
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing
@@ -29,6 +30,8 @@ AGAIN_S, TIMES = 0.5, 10  # while PostgreSQL does not answer a question
 MAX_PENDING = 10_000  # items of one reader that it has not taken
 
 Offsets = Mapping[int, int]
+
+log = logging.getLogger("consumers.live")
 
 
 class Question(ABC):
@@ -127,9 +130,11 @@ class Changes:
         if not why and (subjects or missed):
             try:
                 found, as_of = await self._ask(question, subjects or [], missed)
-            except TrackingError as error:
+            except Exception as error:  # it ends the readers of this question, not those of others
+                if not isinstance(error, TrackingError):
+                    log.error("a question of a stream failed", exc_info=error)
                 for feed in question.feeds:
-                    feed.fail(str(error))
+                    feed.fail(str(error) or type(error).__name__)
                 return
         for feed in question.feeds:
             feed.offer(found, positions, as_of, why)

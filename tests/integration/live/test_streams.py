@@ -22,7 +22,7 @@ from consumers.live.api.streams import opening
 from consumers.live.api.streams.questions import RunsTopic
 from consumers.live.feeds.alerts import AlertChanges, AlertsFeed
 from consumers.live.feeds.feed import Begin
-from consumers.live.feeds.runs import RunsFeed
+from consumers.live.feeds.runs import RunsFeed, RunsQuestion
 from consumers.live.stream.positions import parse_positions
 from consumers.store.alerts.firings import AlertChange
 from consumers.store.alerts.states import AlertStates, Batch, FiringRow, Resolution
@@ -351,6 +351,29 @@ async def test_streams_do_not_wait_for_records_that_only_a_former_log_had(
             now.tail.positions[0] -= 1_000_000  # the log was deleted, and created again
             await live.publish([Author("after").start()])
             assert (await events.named("runs"))["changed"] == ["after"]
+
+
+async def test_a_question_that_breaks_ends_its_own_streams_only(
+    kafka: str, topic: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, asked = RunsQuestion.find, list[RunsQuestion]()
+
+    async def first_breaks(self: RunsQuestion, *values: Any) -> dict[Any, Any]:
+        asked.append(self)
+        if self is asked[0]:
+            raise ZeroDivisionError("no such luck")
+        return await find(self, *values)
+
+    monkeypatch.setattr(RunsQuestion, "find", first_breaks)
+    async with (
+        serving(settings_for(kafka, topic, database, tmp_path)) as live,
+        follow(live.http, "/v1/stream/runs", where="run_id = 'one'") as first,
+        follow(live.http, "/v1/stream/runs") as second,
+    ):
+        await live.publish([Author("one").start()])
+        told = [await first.next(), await second.next()]
+        assert sorted(name for name, _ in told) == ["dropped", "runs"]
+        assert {"reason": "no such luck"} in [data for _, data in told]
 
 
 async def is_looking(live: Live) -> bool:
