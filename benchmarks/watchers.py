@@ -179,7 +179,7 @@ def _never_reads(port: int) -> socket.socket:
 
 
 async def _until_dropped(silent: socket.socket, log: Path) -> str:
-    """Return after how long a watcher was dropped, and the reason that it was told."""
+    """Return after how long a watcher was dropped, and the reason that it was given."""
     began = monotonic()
     while b"a stream was dropped" not in log.read_bytes():  # noqa: ASYNC110 - another process writes it
         await asyncio.sleep(0.5)

@@ -290,8 +290,8 @@ async def check_writing(live: Live) -> None:
         True, "id: a\nwhen:\n  kind: nan\n", "warning",
     )  # fmt: skip
     assert (await live.http.post("/v1/alert-rules/check", json={})).status_code == 400
-    unknown = await live.http.post("/v1/alert-mutes", json={"rule_id": "nam"})
-    assert (unknown.status_code, unknown.json()["error"]) == (404, "there is no rule 'nam'")
+    unknown = await live.http.post("/v1/alert-mutes", json={"rule_id": "no-such"})
+    assert (unknown.status_code, unknown.json()["error"]) == (404, "there is no rule 'no-such'")
     muted = await live.http.post("/v1/alert-mutes", json={"rule_id": "nan", "run_id": "run"})
     assert muted.json()["mutes"] == [{"rule_id": "nan", "run_id": "run", "until": None}]
     assert await live.json("/v1/alert-mutes") == muted.json()
