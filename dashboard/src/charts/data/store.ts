@@ -169,6 +169,7 @@ export class SeriesStore {
   private async readIndex(stop: AbortSignal, onFirst: (asOf: string) => void): Promise<void> {
     const names = new Set<string>();
     const meanings = this.readMeanings(stop);
+    meanings.catch(() => undefined); // where the index fails first, nobody waits for it
     for (let token: string | null = null; ; ) {
       const limit = token ? INDEX_PAGE.other : INDEX_PAGE.first;
       const body = { runs: this.runs, limit, ...(token ? { page_token: token } : {}) };
