@@ -42,10 +42,15 @@ export class Sparks {
     if (this.#seen.some(this.#isWanted)) this.#pace.ask();
   }
 
-  /** Read those of these runs again that are looked at; the old ones stay until then. */
+  /** Read those of these runs again: now those that are looked at, whose old ones stay until then. */
   again(runs: readonly string[]): void {
     const changed = new Set(runs);
-    for (const { run, series } of this.#seen) if (changed.has(run)) this.#stale.add(keyOf(run, series));
+    const seen = new Set(this.#seen.map(({ run, series }) => keyOf(run, series)));
+    for (const key of this.#found.keys()) {
+      if (!changed.has(key.slice(key.lastIndexOf("\n") + 1))) continue;
+      if (seen.has(key)) this.#stale.add(key);
+      else this.#found.delete(key);
+    }
     if (this.#stale.size) this.#pace.ask(AGAIN_MS);
   }
 
