@@ -73,6 +73,10 @@ async def test_what_differs_between_runs_is_a_table_with_a_verdict(stack: Live, 
     loss = row("val/loss.last")
     await expect(loss.locator(".delta.better")).to_have_count(1)  # goal: min; the run with the highest rate is lower
     await expect(loss.locator(".delta.worse")).to_have_count(1)
+    await expect(row("checked")).to_have_count(0)
+    told = Author("verdict-0", producer="other", time=NOW)
+    await stack.publish_unfolded([told.envelope(ev.Tags(time=told.now(), tags={"checked": "yes"}))])
+    await expect(row("checked")).to_contain_text("yes")  # without a reload
     await page.get_by_label("changed rows only").uncheck()
     await expect(row("optimizer")).to_contain_text("adam")
     assert visitor.console_errors == []

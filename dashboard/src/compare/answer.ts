@@ -8,8 +8,8 @@ export interface Answer<T> {
   problem: Signal<unknown>;
 }
 
-/** Ask `path` with a JSON body; a null body asks nothing. */
-export function useAnswer<T>(path: string, body: object | null): Answer<T> {
+/** Ask `path` with a JSON body; a null body asks nothing. Another `round` asks the same again. */
+export function useAnswer<T>(path: string, body: object | null, round = 0): Answer<T> {
   const answer = useMemo(() => ({ value: signal<T | null>(null), problem: signal<unknown>(null) }), []);
   const written = body && JSON.stringify(body);
   useEffect(() => {
@@ -23,6 +23,6 @@ export function useAnswer<T>(path: string, body: object | null): Answer<T> {
       (error: unknown) => stop.signal.aborted || (answer.problem.value = error),
     );
     return () => stop.abort();
-  }, [path, written]);
+  }, [path, written, round]);
   return answer;
 }

@@ -15,9 +15,9 @@ interface DiffAnswer {
 
 export const MOST_COMPARED = 20;
 
-export function Diff({ runs }: { runs: readonly RunRow[] }) {
+export function Diff({ runs, round }: { runs: readonly RunRow[]; round: number }) {
   const ids = runs.slice(0, MOST_COMPARED).map((run) => run.run_id);
-  const { value, problem } = useAnswer<DiffAnswer>("/v1/runs/diff", ids.length > 1 ? { runs: ids, changed_only: CHANGED.value } : null);
+  const { value, problem } = useAnswer<DiffAnswer>("/v1/runs/diff", ids.length > 1 ? { runs: ids, changed_only: CHANGED.value } : null, round);
   const base = Math.max(0, ids.indexOf(BASELINE.value));
   const hasBaseline = ids.includes(BASELINE.value);
   const sections = value.value?.sections.filter((section) => section.rows.length) ?? [];

@@ -1,12 +1,14 @@
 // Runs side by side: what differs, their lines in one chart, as points, over parallel axes, and where they part.
-import { useComputed } from "@preact/signals";
+import { effect, useComputed, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
+import { paced } from "../api/paced";
+import { follow } from "../api/stream";
 import { Problem } from "../components/problem";
 import { ChartGrid } from "../charts/grid/grid";
 import { SettingsBar } from "../charts/grid/settings_bar";
 import * as charts from "../charts/grid/address";
 import { SeriesStore } from "../charts/data/store";
-import { quoted, shownRun } from "../charts/data/runs";
+import { quoted, shownRun, topicOf } from "../charts/data/runs";
 import { Views } from "../components/views";
 import { FilterBox } from "../runs/filter_box";
 import { useCommands } from "../app/commands";
@@ -19,6 +21,8 @@ import { ImageGrid } from "./image_grid";
 import { Parallel, Scatter } from "./plot_views";
 import "../charts/charts.css";
 import "./compare.css";
+
+const AGAIN_MS = 5_000; // what differs is read again at most this often while runs have news
 
 const TITLES: Record<View, string> = {
   diff: "What differs",
@@ -34,6 +38,23 @@ export default function Page() {
   const needsAttempts = useComputed(() => charts.X.value === "process");
   const runs = useMemo(() => new Runs(question, needsAttempts), []);
   const store = useMemo(() => new SeriesStore(), []);
+  const round = useSignal(0);
+  useEffect(() => {
+    const pace = paced(() => {
+      round.value += 1;
+      runs.again(new Map());
+    }, AGAIN_MS);
+    let end = (): void => undefined;
+    const stop = effect(() => {
+      end();
+      end = follow({ topics: { runs: topicOf(question.value) } }, { onEvents: () => undefined, onNews: () => pace.ask(), onReset: () => pace.ask() });
+    });
+    return () => {
+      stop();
+      end();
+      pace.stop();
+    };
+  }, [runs]);
   const hasCharts = SHOW.value === "charts";
   useEffect(
     () => () => {
@@ -62,7 +83,7 @@ export default function Page() {
       {runs.found.value && !rows.length && <p class="chart-empty">No run matches.</p>}
       {rows.length > 0 && (
         <div class="compare-body">
-          {SHOW.value === "diff" && <Diff runs={rows} />}
+          {SHOW.value === "diff" && <Diff runs={rows} round={round.value} />}
           {SHOW.value === "scatter" && <Scatter question={plotted} />}
           {SHOW.value === "parallel" && <Parallel question={plotted} />}
           {SHOW.value === "images" && <ImageGrid runs={rows} />}
