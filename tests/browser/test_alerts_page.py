@@ -36,6 +36,8 @@ async def evaluating(live: Live, folder: Path) -> AsyncIterator[None]:
 
 async def write_rule(page: Page) -> None:
     """Write a rule: a bound that is no number, a field that is not known, and then what is right."""
+    await expect(page.get_by_text("Nothing has fired yet.")).to_be_visible()  # what comes above moves the button
+    await expect(page.get_by_text("No rule is saved.")).to_be_visible()
     await page.get_by_role("button", name="New rule").click()
     await page.get_by_label("id", exact=True).fill("high loss")
     await page.get_by_label("fires when").select_option("threshold")

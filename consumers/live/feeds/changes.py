@@ -131,10 +131,12 @@ class Changes:
             try:
                 found, as_of = await self._ask(question, subjects or [], missed)
             except Exception as error:  # it ends the readers of this question, not those of others
+                reason = str(error)
                 if not isinstance(error, TrackingError):
                     log.error("a question of a stream failed", exc_info=error)
+                    reason = f"unexpected {type(error).__name__}: see the log of the API"
                 for feed in question.feeds:
-                    feed.fail(str(error) or type(error).__name__)
+                    feed.fail(reason)
                 return
         for feed in question.feeds:
             feed.offer(found, positions, as_of, why)

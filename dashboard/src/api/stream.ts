@@ -147,8 +147,7 @@ class Connection {
       if (!answer.ok || !answer.body) return await this.#refused(answer);
       silence.heard();
       seenAlive();
-      await this.#read(answer.body, silence);
-      return true;
+      return await this.#read(answer.body, silence);
     } catch {
       return false; // broken, silent, hidden or ended: the caller knows which
     } finally {
@@ -166,14 +165,16 @@ class Connection {
     return false;
   }
 
-  async #read(body: ReadableStream<Uint8Array>, silence: Watch): Promise<void> {
+  /** Returns false for a stream that the server ended with a reason: not to be asked for again at once. */
+  async #read(body: ReadableStream<Uint8Array>, silence: Watch): Promise<boolean> {
     const parser = new SseParser();
     const text = body.pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>).getReader();
     const isFresh = this.#position === "";
     let first = true;
+    let isDropped = false;
     for (;;) {
       const { done, value } = await text.read();
-      if (done) return;
+      if (done) return !isDropped;
       silence.heard();
       const events: StreamEvent[] = [];
       const news: News[] = [];
@@ -183,7 +184,8 @@ class Connection {
         if (event === "message") events.push(JSON.parse(data) as StreamEvent);
         else if (event === "series" || event === "reread") events.push(...pointsOf(event, data));
         else if (event === "reset") isReset = true;
-        else if (event !== "dropped") news.push({ event, data: JSON.parse(data) } as News);
+        else if (event === "dropped") isDropped = true;
+        else news.push({ event, data: JSON.parse(data) } as News);
       }
       if (parser.id) this.#position = parser.id;
       if (first && parser.id) {

@@ -21,6 +21,7 @@ const NAMES_MS = 3_000; // names of columns, and groups
 // Names of columns are asked for after so many times as long as their last answer took: of 100,000 runs that is 0.5 s.
 const NAMES_SHARE = { other: 30, same: 120 };
 const MOST_HEARD = 10_000;
+const SILENT_MS = 30_000; // until rows are read again although no run has news: one without a word is lost
 const MOST_GROUPS = 500;
 
 /** Which runs the table has, as text: the stream of others is another one. */
@@ -46,6 +47,7 @@ export class TableData {
   #names = paced(() => this.#readNames(), NAMES_MS);
   #grouping = paced(() => this.#readGroups(), NAMES_MS);
   #stop = new AbortController();
+  #hasMissed = false; // while the page was hidden
   #heard = new Set<string>(); // runs that had news
   #namesTook = 100; // ms
   #endStream = (): void => undefined;
@@ -65,7 +67,21 @@ export class TableData {
         names = now;
       }),
       effect(() => this.#follow(which.value)),
+      this.#nowAndThen(),
     );
+  }
+
+  /** What no record says: a page that is seen again, and a run that falls silent. */
+  #nowAndThen(): () => void {
+    const seen = (): void => {
+      if (!document.hidden && this.#hasMissed) this.again();
+    };
+    document.addEventListener("visibilitychange", seen);
+    const timer = setInterval(() => this.#rows.ask(0), SILENT_MS);
+    return () => {
+      document.removeEventListener("visibilitychange", seen);
+      clearInterval(timer);
+    };
   }
 
   stop(): void {
@@ -115,7 +131,7 @@ export class TableData {
     const stop = this.#stop.signal;
     try {
       const [{ values: found, is_complete: isWhole }, all] = await Promise.all([knownValues(key, query, { limit: MOST_GROUPS, signal: stop }), readTable({ ...query, keys: [] })(0, 1, stop)]);
-      if (groupBy.peek() === null || writeKey(groupBy.peek() ?? key) !== writeKey(key)) return;
+      if (tableQuery.peek() !== query || groupBy.peek() === null || writeKey(groupBy.peek() ?? key) !== writeKey(key)) return;
       const before = new Map((this.groups.peek() ?? []).map((one) => [one.text, one]));
       const make = (value: unknown, runs: number): Group => {
         const text = value === null ? "" : typeof value === "string" ? value : JSON.stringify(value);
@@ -140,7 +156,7 @@ export class TableData {
     const began = performance.now();
     try {
       const answer = await knownColumns({ where: "", experiment: experiment.peek() }, { signal: this.#stop.signal });
-      known.value = answer.columns;
+      if (JSON.stringify(answer.columns) !== JSON.stringify(known.peek())) known.value = answer.columns; // another list is another table
       this.#namesTook = performance.now() - began;
     } catch {
       known.value ??= [];
@@ -157,6 +173,7 @@ export class TableData {
   }
 
   #readAgain(): void {
+    this.#hasMissed = document.hidden;
     if (document.hidden) return;
     if (groupBy.peek() === null) this.#whole.again();
     else for (const group of this.groups.peek() ?? []) group.rows.again();

@@ -47,18 +47,16 @@ export class Sparks {
     const changed = new Set(runs);
     const seen = new Set(this.#seen.map(({ run, series }) => keyOf(run, series)));
     for (const key of this.#found.keys()) {
-      if (!changed.has(key.slice(key.lastIndexOf("\n") + 1))) continue;
+      if (!changed.has(runOf(key))) continue;
       if (seen.has(key)) this.#stale.add(key);
       else this.#found.delete(key);
     }
     if (this.#stale.size) this.#pace.ask(AGAIN_MS);
   }
 
-  /** Forget all: they are read again when they are looked at. */
+  /** Read all again; those that are not looked at, when they are. */
   clear(): void {
-    this.#found.clear();
-    this.#stale.clear();
-    this.#version.value += 1;
+    this.again([...this.#found.keys()].map(runOf));
   }
 
   stop(): void {
@@ -76,15 +74,14 @@ export class Sparks {
     const series = wanted[0]?.series;
     if (series === undefined) return;
     const runs = wanted.filter((one) => one.series === series).slice(0, MOST_RUNS).map((one) => one.run);
+    for (const run of runs) this.#stale.delete(keyOf(run, series)); // news that come from now on count anew
     try {
       const answer = await ask<SeriesAnswer>("/v1/series", { body: { runs, names: [series], buckets: BUCKETS }, signal: this.#stop.signal, retry: false });
-      for (const run of runs) {
-        this.#found.set(keyOf(run, series), { steps: [], values: [] });
-        this.#stale.delete(keyOf(run, series));
-      }
+      for (const run of runs) this.#found.set(keyOf(run, series), { steps: [], values: [] });
       for (const one of answer.series) this.#found.set(keyOf(one.run_id, series), { steps: one.columns.steps, values: one.columns.values.map(toNumber) });
       this.#version.value += 1;
     } catch {
+      for (const run of runs) this.#stale.add(keyOf(run, series));
       return; // the table has its numbers; the small charts come with the next rows
     }
     if (this.#seen.some(this.#isWanted)) this.#pace.ask(0);
@@ -93,6 +90,10 @@ export class Sparks {
 
 function keyOf(run: string, series: string): string {
   return `${series}\n${run}`;
+}
+
+function runOf(key: string): string {
+  return key.slice(key.lastIndexOf("\n") + 1);
 }
 
 /** Return the path of a line through the finite points in a box, y downwards; "" for none. */

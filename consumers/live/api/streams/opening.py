@@ -4,7 +4,7 @@ Streams of topics: from a question to the frames of one connection.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from fastapi import Request
@@ -24,6 +24,7 @@ from consumers.live.feeds.series import SeriesFeed, Source
 from consumers.live.stream.positions import added_since
 from consumers.live.stream.subscribers import MAX_SUBSCRIBERS, Subscribers
 from consumers.log.reader import shorter_log
+from consumers.store.offsets import CONSUMER
 from consumers.store.search.regexes import BadRegex
 from schemas.errors import LogDamaged, LogGap, LogUnavailable, StoreUnavailable
 from schemas.runtime.access.identity import identity_of
@@ -101,9 +102,15 @@ class _Feeds:
         return feeds
 
     async def _from(self, topic: str) -> Begin:
-        """Return where a topic begins: at every partition of the log, those that `since` lacks from now."""
+        """
+        Return where a topic begins: at every partition of the log, those that `since` lacks from now.
+
+        Topics that tell of the store begin at what the store has, so that no record lies between it and the stream.
+        """
         now = self._connections.tail.positions
         given = self._since.offsets.get(topic, {})
+        if topic != "series" and topic not in self._since.offsets:
+            return Begin(await self._folded(now))
         for partition in given:
             if partition not in now:
                 raise Failure(400, f"parameter since: the log has no partition {partition}", SINCE_STEP)
@@ -114,6 +121,12 @@ class _Feeds:
         added = added_since(given, now)
         first = (await self._connections.bounds.ask()).first if added else {}
         return Begin({**now, **given, **{part: first[part] for part in added}})
+
+    async def _folded(self, now: Mapping[int, int]) -> dict[int, int]:
+        """Return the positions of the store, none behind those of the tail."""
+        async with self._connections.store().snapshot() as store:
+            folded = await store.offsets(CONSUMER, self._connections.topic)
+        return {partition: min(folded.get(partition, offset), offset) for partition, offset in now.items()}
 
     def _refuse_limited(self, concerns_all: bool, what: str) -> None:
         if concerns_all and self._experiments is not None:

@@ -16,6 +16,14 @@ describe("what code says of metrics", () => {
     expect(names("val/")).toBe("val/*");
     expect(names("a\nb")).toBe("*");
     expect(new Meanings([said("a.b")]).of("axb")).toBeNull();
+    const parts = new Meanings([said("a*bc*b")]);
+    expect(["abcb", "axbcxb", "abc", "abcab", "abcbc"].map((one) => parts.of(one) !== null)).toEqual([true, true, false, true, false]);
+  });
+
+  it("is found at once, whatever the pattern", () => {
+    const meanings = new Meanings([said(`${"*a".repeat(50)}*b`)]);
+    expect(meanings.of("a".repeat(1_000))).toBeNull();
+    expect(meanings.of(`${"a".repeat(1_000)}b`)).not.toBeNull();
   });
 
   it("puts series into the panel that it names", () => {

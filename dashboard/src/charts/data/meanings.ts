@@ -19,17 +19,14 @@ export type Panels = ReadonlyMap<string, ReadonlySet<string>>;
 /** The definitions of the runs of a page. */
 export class Meanings {
   private readonly exact = new Map<string, Definition>();
-  private readonly patterns: (readonly [RegExp, Definition])[] = [];
+  private readonly patterns: Definition[];
   private readonly found = new Map<string, Definition | null>();
 
   /** Of several definitions of one name the first counts. */
   constructor(definitions: readonly Definition[] = []) {
     for (const one of definitions) if (!this.exact.has(one.name)) this.exact.set(one.name, one);
-    const patterns = [...this.exact.values()].filter((one) => one.name.includes("*")).sort(bySpecificity);
-    for (const one of patterns) {
-      this.exact.delete(one.name);
-      this.patterns.push([expressionOf(one.name), one]);
-    }
+    this.patterns = [...this.exact.values()].filter((one) => one.name.includes("*")).sort(bySpecificity);
+    for (const one of this.patterns) this.exact.delete(one.name);
   }
 
   /** The definition that counts for a series; null without one. */
@@ -58,7 +55,7 @@ export class Meanings {
 
   /** Whether code hides any series. */
   get hides(): boolean {
-    return [...this.exact.values(), ...this.patterns.map(([, one]) => one)].some((one) => one.hidden);
+    return [...this.exact.values(), ...this.patterns].some((one) => one.hidden);
   }
 
   /** Panels without the series that code hides, and without panels of such series only. */
@@ -77,7 +74,7 @@ export class Meanings {
   private search(written: string): Definition | null {
     const plain = panelOf(written);
     const named = this.exact.get(written) ?? this.exact.get(plain);
-    return named ?? this.patterns.find(([pattern]) => pattern.test(written) || pattern.test(plain))?.[1] ?? null;
+    return named ?? this.patterns.find((one) => fits(one.name, written) || fits(one.name, plain)) ?? null;
   }
 }
 
@@ -88,7 +85,17 @@ function bySpecificity(one: Definition, other: Definition): number {
   return others(other.name) - others(one.name) || stars(one.name) - stars(other.name) || (one.name < other.name ? -1 : 1);
 }
 
-function expressionOf(pattern: string): RegExp {
-  const parts = pattern.split(/\*+/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^${parts.join("[^]*")}$`);
+/** Whether a pattern fits a name, in a time of at most the product of their lengths: a RegExp may take for ever. */
+function fits(pattern: string, name: string): boolean {
+  const [first, ...middle] = pattern.split("*") as [string, ...string[]];
+  const last = middle.pop() ?? "";
+  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length) return false;
+  const end = name.length - last.length;
+  let at = first.length;
+  for (const part of middle) {
+    const found = name.indexOf(part, at);
+    if (found < 0 || found + part.length > end) return false;
+    at = found + part.length;
+  }
+  return true;
 }

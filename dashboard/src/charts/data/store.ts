@@ -18,7 +18,7 @@ const INDEX_PAGE = { first: 200, other: 10_000 }; // series
 const FIRST_CHARTS_MS = 1_000; // at most, until the index is read on
 const REREAD_MS = 250;
 const MOST_RUNS = 1_000; // of one stream
-const MEANINGS_MS = 1_000; // after a new series, until what code says of metrics is read again
+const MEANINGS_MS = { fresh: 1_000, known: 10_000 }; // after a new series, and other news, until definitions are read again
 const RUNS_MS = { other: 500, same: 3_000 }; // until the list of runs is read again
 
 /** Which points are asked for: null of all. */
@@ -53,6 +53,7 @@ export class SeriesStore {
   private readonly listeners = new Map<string, Set<Listener>>();
   private pending: StreamEvent[] | null = null; // events that came while a question was open
   private questions = 0;
+  private meaningsAsked = 0;
   private said = "[]"; // the definitions of `meanings`, to see whether they changed
   /** Where the events of the stream end: an answer to a later question has them all. */
   private readonly seen = new Map<number, number>();
@@ -62,6 +63,7 @@ export class SeriesStore {
   private reread: ReturnType<typeof setTimeout> | undefined;
   private runsTimer: ReturnType<typeof setTimeout> | undefined;
   private meaningsTimer: ReturnType<typeof setTimeout> | undefined;
+  private meaningsAt = Infinity; // when it ends
 
   /** With `all`, `onRuns` hears when runs that the question of `setRuns` finds have news. */
   constructor(private readonly options: { all?: boolean; onRuns?: (minOffsets: Offsets) => void } = {}) {}
@@ -168,8 +170,7 @@ export class SeriesStore {
   /** Read the names of all series. `onFirst` hears, after the first page, from which position the stream adds to them. */
   private async readIndex(stop: AbortSignal, onFirst: (asOf: string) => void): Promise<void> {
     const names = new Set<string>();
-    const meanings = this.readMeanings(stop);
-    meanings.catch(() => undefined); // where the index fails first, nobody waits for it
+    const meanings = Promise.race([this.guard(stop, () => this.readMeanings(stop)), new Promise((resolve) => setTimeout(resolve, FIRST_CHARTS_MS))]);
     for (let token: string | null = null; ; ) {
       const limit = token ? INDEX_PAGE.other : INDEX_PAGE.first;
       const body = { runs: this.runs, limit, ...(token ? { page_token: token } : {}) };
@@ -198,6 +199,7 @@ export class SeriesStore {
   /** Read what code says of metrics; of several definitions of one name the most common comes first. */
   private async readMeanings(stop: AbortSignal): Promise<void> {
     const found: MeaningsAnswer["definitions"] = [];
+    const number = (this.meaningsAsked += 1);
     for (let token: string | null = null; ; ) {
       const body = { runs: this.runs.slice(0, MOST_RUNS), ...(token ? { page_token: token } : {}) };
       const answer: MeaningsAnswer = await ask("/v1/metric-definitions", { body, signal: stop, minOffsets: this.seen });
@@ -206,7 +208,7 @@ export class SeriesStore {
       if (!token) break;
     }
     const written = JSON.stringify(found.map(({ name, panel, x, unit, hidden }) => [name, panel, x, unit, hidden]));
-    if (written === this.said) return;
+    if (written === this.said || number !== this.meaningsAsked) return; // of two questions the later one counts
     this.said = written;
     batch(() => {
       this.meanings.value = new Meanings(found);
@@ -214,12 +216,16 @@ export class SeriesStore {
     });
   }
 
-  private readMeaningsSoon(): void {
+  private readMeaningsSoon(afterMs: number): void {
     const { signal: stop } = this.stop;
-    this.meaningsTimer ??= setTimeout(() => {
-      this.meaningsTimer = undefined;
+    const at = performance.now() + afterMs;
+    if (at >= this.meaningsAt) return;
+    this.meaningsAt = at;
+    clearTimeout(this.meaningsTimer);
+    this.meaningsTimer = setTimeout(() => {
+      this.meaningsAt = Infinity;
       if (!stop.aborted) void this.guard(stop, () => this.readMeanings(stop));
-    }, MEANINGS_MS);
+    }, afterMs);
   }
 
   private readSoon(): void {
@@ -314,7 +320,7 @@ export class SeriesStore {
     if (fresh.size) {
       for (const series of fresh) this.fresh.add(series);
       this.panels.value = this.meanings.peek().panels([...namesOf(this.panels.peek()), ...fresh]);
-      this.readMeaningsSoon();
+      this.readMeaningsSoon(MEANINGS_MS.fresh);
       this.readSoon();
     }
     this.tell(touched);
@@ -326,6 +332,7 @@ export class SeriesStore {
     for (const [partition, offset] of parseOffsets(String(data.as_of))) this.seen.set(partition, Math.max(offset, this.seen.get(partition) ?? 0));
     const [changed, gone] = [data.changed as string[], data.gone as string[]];
     const isOther = changed.some((run) => !this.shown.has(run)) || gone.some((run) => this.shown.has(run));
+    if (changed.some((run) => this.shown.has(run))) this.readMeaningsSoon(MEANINGS_MS.known);
     if (isOther) clearTimeout(this.runsTimer);
     else if (this.runsTimer !== undefined) return;
     const ask = () => {

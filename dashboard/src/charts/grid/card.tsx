@@ -34,6 +34,7 @@ export function ChartCard(props: CardProps) {
   const meant = store.x(names);
   const chosen = effective(address.settings.value, address.OVERRIDES.value[panel], meant);
   const settings = groupBy?.length ? overSteps(chosen) : chosen;
+  const otherPanel = settings.x.startsWith("metric:") ? store.meanings.value.panelOf(settings.x.slice("metric:".length)) : "";
 
   useEffect(() => {
     const element = host.current!;
@@ -82,9 +83,9 @@ export function ChartCard(props: CardProps) {
       chart.current?.changed();
     };
     const ends = [store.want(panel, heard)];
-    if (settings.x.startsWith("metric:")) ends.push(store.want(store.meanings.peek().panelOf(settings.x.slice("metric:".length)), heard));
+    if (otherPanel) ends.push(store.want(otherPanel, heard));
     return () => ends.forEach((end) => end());
-  }, [isSeen.value, panel, store, settings.x]);
+  }, [isSeen.value, panel, store, otherPanel]);
 
   const maker = useRef<LineMaker | null>(null);
   maker.current ??= new LineMaker(store);

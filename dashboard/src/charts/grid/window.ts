@@ -38,7 +38,8 @@ export function useWindow(store: SeriesStore, runs: readonly ShownRun[]): Window
   const metric = settings.zoomX && settings.x.startsWith("metric:") ? settings.x.slice("metric:".length) : null;
   const come = useSignal(0); // runs whose metric on the x axis was read
   const count = () => (metric === null ? 0 : runs.filter((run) => store.heldWhole(run.id, metric)).length);
-  useEffect(() => (metric === null ? undefined : store.want(metric, () => (come.value = count()))), [store, metric, runs.length]);
+  const panel = metric && store.meanings.value.panelOf(metric); // whose series are read while it is wanted
+  useEffect(() => (panel === null ? undefined : store.want(panel, () => (come.value = count()))), [store, panel, metric, runs.length]);
   void come.value;
   const window = rangeOf(settings, runs, (run) => (metric === null ? undefined : store.heldWhole(run, metric)?.points));
   useEffect(() => store.setWindow(window, settings.superseded), [store, JSON.stringify(window), settings.superseded]);
