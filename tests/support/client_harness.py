@@ -25,7 +25,7 @@ from gateway.client.shipping.batching import encode_events, take_slice
 from gateway.client.shipping.shipper import Shipper
 from gateway.client.transports.transport import Refusal
 from schemas import events as ev
-from schemas.wire import Envelope, decode_run
+from schemas.wire import Envelope, decode, decode_run
 from tests.support.services import run as run_now
 
 RUN = "run-1"
@@ -194,8 +194,9 @@ def raw_log(bootstrap: str, topic: str) -> list[Record]:
 
 
 def read_log(bootstrap: str, topic: str) -> list[Envelope]:
-    """Return every envelope of a topic, decoded, duplicates included."""
-    return [decode_run(record.key, record.value, record.headers) for record in raw_log(bootstrap, topic)]
+    """Return every envelope about runs of a topic, decoded, duplicates included: others may use a stack's log, too."""
+    found = [decode(record.key, record.value, record.headers) for record in raw_log(bootstrap, topic)]
+    return [one for one in found if isinstance(one, Envelope)]
 
 
 async def _raw_log(bootstrap: str, topic: str) -> list[Record]:
