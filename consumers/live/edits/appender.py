@@ -68,7 +68,7 @@ class Appender:
             self._writer = self._open_writer()
             try:
                 self._partitions = await self._writer.open()
-            except BaseException:
+            except BaseException:  # also of a request that was cancelled: the next one opens another writer
                 await self._close()
                 raise
         return self._writer

@@ -24,7 +24,7 @@ export default function AlertsPage() {
   const newest = usePolled<AlertsAnswer>(path, EVERY_MS);
   useEffect(() => {
     const again = paced(() => newest.again(), AGAIN_MS);
-    const end = follow({ topics: { alerts: {} } }, { onEvents: () => undefined, onNews: () => again.ask(), onReset: () => again.ask() });
+    const end = follow({ topics: { alerts: {} } }, { onNews: () => again.ask(), onReset: () => again.ask() });
     return () => {
       end();
       again.stop();

@@ -52,7 +52,7 @@ export interface News {
 }
 
 export interface Follower {
-  onEvents(events: readonly StreamEvent[]): void;
+  onEvents?(events: readonly StreamEvent[]): void;
   onNews?(news: News): void;
   /** Events were missed: read the state again. Also called when a stream begins, after its position is fixed. */
   onReset(): void;
@@ -196,7 +196,7 @@ class Connection {
       }
       for (const follower of [...this.#followers]) {
         if (isReset) follower.onReset();
-        if (events.length) follower.onEvents(events);
+        if (events.length) follower.onEvents?.(events);
         for (const one of news) follower.onNews?.(one);
       }
     }

@@ -47,7 +47,7 @@ export default function Page() {
     let end = (): void => undefined;
     const stop = effect(() => {
       end();
-      end = follow({ topics: { runs: topicOf(question.value) } }, { onEvents: () => undefined, onNews: () => pace.ask(), onReset: () => pace.ask() });
+      end = follow({ topics: { runs: topicOf(question.value) } }, { onNews: () => pace.ask(), onReset: () => pace.ask() });
     });
     return () => {
       stop();

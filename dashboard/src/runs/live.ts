@@ -109,7 +109,7 @@ export class TableData {
   #follow(written: string): void {
     this.#endStream();
     const runs = JSON.parse(written) as Record<string, unknown>;
-    this.#endStream = follow({ topics: { runs } }, { onEvents: () => undefined, onNews: (news) => this.#hear(news), onReset: () => this.#reset() });
+    this.#endStream = follow({ topics: { runs } }, { onNews: (news) => this.#hear(news), onReset: () => this.#reset() });
   }
 
   #show(query: TableQuery, group: Key | null): void {

@@ -47,8 +47,8 @@ def _write_plotly(figure: Any, path: str, suffix: str) -> None:
     elif suffix in IMAGES:
         try:
             figure.write_image(path, format=suffix[1:])
+        # ValueError without kaleido, RuntimeError without a browser, others of its own: the next step is the same.
         except Exception as error:
-            # ValueError without kaleido, RuntimeError without a browser, others of its own: the next step is the same.
             step = "install kaleido and a Chrome browser, or give a name that ends in .html"
             raise Refused("figure", f"Plotly cannot write {suffix} here ({_first_line(error)}): {step}") from error
     else:
