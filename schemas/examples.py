@@ -72,6 +72,15 @@ EVENTS: list[ev.AnyEvent] = [
             _series("épochs 🎉", array("d", [1, 2]), integer=True, labels={"rank": "3", "subset": "train"}),
         ],
     ),
+    ev.MetricRows(
+        time=TIME,
+        names=("grad/layer_0", "épochs 🎉", "grad/layer_1"),
+        labels={"rank": "3"},
+        integers=array("q", [1]),
+        steps=array("q", [7, 8]),
+        times=array("q", [TIME, TIME + 1]),
+        values=[array("d", [0.5, 1, math.nan]), array("d", [-0.0, 2, math.inf])],
+    ),
     ev.SystemMetrics(time=TIME, series=[_series("system/cpu_percent", array("d", [12.5]))]),
     ev.Values(
         time=TIME,

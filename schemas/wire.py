@@ -34,6 +34,7 @@ from schemas.events import (
     AnyEvent,
     ExperimentEvent,
     LoggedModelEvent,
+    MetricRows,
     Metrics,
     ModelEvent,
     RegistryEvent,
@@ -109,6 +110,8 @@ def ordering_key(envelope: Envelope | RegistryEnvelope) -> str:
 def points_of(envelope: Envelope | RegistryEnvelope) -> int:
     """Return how many metric points an envelope carries."""
     event = envelope.event
+    if isinstance(event, MetricRows):
+        return event.points
     return sum(len(one.values) for one in event.series) if isinstance(event, Metrics | SystemMetrics) else 0
 
 

@@ -30,7 +30,7 @@ from consumers.deadletters.limits import (
 from consumers.log.record import Record
 from consumers.materialiser.fold.chunks import finalise_chunks
 from consumers.materialiser.fold.facts import is_edit
-from consumers.materialiser.fold.fold import fold, park, rows_of, series_of
+from consumers.materialiser.fold.fold import fold, park, rows_of, series_of, series_to_restore
 from consumers.materialiser.fold.state import FoldState
 from consumers.materialiser.gaps import GapPolicy, OffsetGap, allow_gaps
 from consumers.materialiser.registry.fold import fold_request
@@ -50,7 +50,8 @@ from schemas.wire import Envelope, RegistryEnvelope, decode, ordering_key
 
 Decoded = Envelope | RegistryEnvelope | BadRecord
 
-MAX_CACHED_SERIES = 20_000  # in memory, each with at most 24 kB of open points; beyond this number all are loaded again
+MAX_CACHED_SERIES = 250_000  # in memory, each with about 1.5 kB; beyond this number all are loaded again
+MAX_OPEN_POINTS = 5_000_000  # of these, in memory: 120 MB; beyond this number those that are stored are forgotten
 MAX_CACHED_RUNS = 20_000
 MAX_ROWS = 100_000  # in one transaction: a row may take 2 kB of memory, and 5 bytes of a record can be one
 BEAT_S = 5.0  # between two signs of life during an edit
@@ -312,10 +313,14 @@ class Worker:
             state.steps.update(((row.run_id, row.step_name), row) for row in steps)
             state.attempts.update(((row.run_id, row.step_name, row.attempt), row) for row in attempts)
             state.loaded |= runs
-        wanted = {key for envelope in envelopes for key in series_of(envelope)} - state.series.keys()
+        wanted = {key for envelope in envelopes for key in series_of(envelope, state)} - state.series.keys()
         if wanted:
             rows = await loader.load_series(self._database, wanted)
             state.series.update((row.series_id, row) for row in rows)
+        state.trim(MAX_OPEN_POINTS)
+        if full := series_to_restore(envelopes, state):
+            for row in await loader.load_series(self._database, full):
+                state.series[row.series_id].restore(row)
 
     async def _load_registry(self, requests: Sequence[RegistryEnvelope], records: Sequence[Record]) -> None:
         """Load what these requests need, for this batch alone: they are few."""

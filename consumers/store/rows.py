@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from consumers.store.registry.rows import RegistryChanges
@@ -19,6 +19,7 @@ from schemas.columns import FloatArray, IntArray
 CHUNK_POINTS = 1_000  # measured with 1,000 points per chunk: COPY of 0.7 M points/s, 9-17 bytes per point
 FIRST_SPREAD = 500  # the first chunk of a series has up to this many points fewer; its id decides how many
 SMALL_POINTS = 16  # rows of open points with fewer are merged once they have this many together
+ROW_POINTS = 32  # in a row of open points that came with those of other series; one more row a batch is written again
 GROUP_CHUNKS = 64  # summaries of consecutive chunks in one row of chunk_groups
 LEVEL_FACTOR = 4  # a summary of one level of chunk_groups stands for so many of the level below
 
@@ -100,6 +101,13 @@ class AttemptRow:
     ended: int | None = None  # µs
 
 
+class WaitingRows(Protocol):
+    """Points of several series, row by row, that are to be appended to each of them."""
+
+    def pass_on(self, changes: Changes) -> None:
+        """Append what waits to each of the series."""
+
+
 @dataclass(slots=True)
 class SeriesRow:
     """Summary of a series, and its open points, which are not yet in a full chunk."""
@@ -121,10 +129,13 @@ class SeriesRow:
     min_value: float | None = None
     max_value: float | None = None
     open_index: int = 0
+    held: int = 0  # index of the first open point that is in memory; those before it are stored, see `trim`
     month: int = 0  # month of its run
     is_dropped: bool = False  # retention dropped its points: there are no open points to continue from
     tail: list[int] = field(default_factory=list, repr=False)  # first index of each row of its open points
     loose: int = 0  # index of the first of the trailing rows with fewer than SMALL_POINTS points
+    is_stored: bool = False  # the store has a row of it
+    waiting: WaitingRows | None = field(default=None, repr=False)  # its points that are not appended yet
     steps: IntArray = field(default_factory=lambda: array("q"), repr=False)
     times: IntArray = field(default_factory=lambda: array("q"), repr=False)
     values: FloatArray = field(default_factory=lambda: array("d"), repr=False)
@@ -135,9 +146,24 @@ class SeriesRow:
         self.steps.extend(steps)
         self.times.extend(times)
         self.values.extend(values)
-        end = self.open_index + len(self.values)
-        if end - first_index >= SMALL_POINTS:
-            self.loose = end
+        if self.end - first_index >= SMALL_POINTS:
+            self.loose = self.end
+
+    @property
+    def end(self) -> int:
+        """Index after the last point."""
+        return self.held + len(self.values)
+
+    def trim(self) -> None:
+        """Forget the open points of rows that will not change before the chunk is full. Everything must be stored."""
+        first = min(self.loose, self.tail[-1]) if self.tail else self.held
+        if (count := first - self.held) > 0:
+            del self.steps[:count], self.times[:count], self.values[:count]
+            self.held = first
+
+    def restore(self, other: SeriesRow) -> None:
+        """Take over the open points of the same row, loaded again, so that a chunk can be made of them."""
+        self.steps, self.times, self.values, self.held = other.steps, other.times, other.values, other.held
 
 
 @dataclass(slots=True)
@@ -226,6 +252,7 @@ class Changes:
     unwritten: dict[UUID, int] = field(default_factory=dict)  # index of the first open point that is in no row yet
     reopened: dict[UUID, int] = field(default_factory=dict)  # index of the first stored row that is written again
     full_groups: list[FullGroup] = field(default_factory=list)
+    waiting: list[WaitingRows] = field(default_factory=list)  # what may hold points that are not appended yet
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     offsets: dict[int, tuple[int, int]] = field(default_factory=dict)  # partition: (expected, next)

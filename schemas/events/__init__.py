@@ -2,9 +2,9 @@
 Every kind of event, version 1, in one place: `from schemas import events as ev`, then `ev.Metrics`.
 
 - `base`: names, times and what all events share. `lifecycle`: runs, steps, attempts, heartbeats. `data`: points,
-  observations, console lines. `facts`: params, tags, notes, artifacts, code, environment, definitions of metrics.
-  `edits`: deletes, renames and moves. `experiments`, `models`, `logged_models`, `saved` (views, rules of alerts):
-  requests about them. `union`: all as one type.
+  observations, console lines. `rows`: points of many series at the same steps. `facts`: params, tags, notes, artifacts,
+  code, environment, definitions of metrics. `edits`: deletes, renames and moves. `experiments`, `models`,
+  `logged_models`, `saved` (views, rules of alerts): requests about them. `union`: all as one type.
 """
 
 from schemas.bounds import MAX_NAME
@@ -60,6 +60,7 @@ from schemas.events.models import (
     ModelVersionStage,
     ModelVersionTags,
 )
+from schemas.events.rows import MetricRows, Points
 from schemas.events.saved import AlertRuleDeleted, AlertRuleSaved, ViewDeleted, ViewSaved
 from schemas.events.union import (
     AlertRuleEvent,
@@ -109,6 +110,7 @@ __all__ = [
     "LoggedModelStatus",
     "LoggedModelTags",
     "MetricDefined",
+    "MetricRows",
     "Metrics",
     "ModelAliasDeleted",
     "ModelAliasSet",
@@ -129,6 +131,7 @@ __all__ = [
     "Note",
     "Observation",
     "Params",
+    "Points",
     "ProducerClosed",
     "RegistryEvent",
     "Renamed",

@@ -62,12 +62,13 @@ from schemas.events.models import (
     ModelVersionStage,
     ModelVersionTags,
 )
+from schemas.events.rows import MetricRows
 from schemas.events.saved import AlertRuleDeleted, AlertRuleSaved, ViewDeleted, ViewSaved
 
 AnyEvent = Annotated[
     RunCreated | RunStarted | RunResumed | RunReopened | RunFinished | RunFailed | RunKilled
     | StepStarted | StepFinished | AttemptStarted | AttemptFinished | Heartbeat | ProducerClosed
-    | Metrics | SystemMetrics | Values | Params | Tags | RunLabels | Note | Artifact | ConsoleText
+    | Metrics | MetricRows | SystemMetrics | Values | Params | Tags | RunLabels | Note | Artifact | ConsoleText
     | CodeIdentity | Environment | MetricDefined | Deleted | Renamed | LifecycleStage | Moved,
     Field(discriminator="kind"),
 ]  # fmt: skip

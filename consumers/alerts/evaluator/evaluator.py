@@ -35,7 +35,7 @@ from schemas.names import series_name
 from schemas.wire import decode, identify
 
 _NEW: RuleState = {}  # that of a rule that has seen nothing yet
-_POINTS = frozenset({"metrics", "system_metrics"})
+_POINTS = frozenset({"metrics", "metric_rows", "system_metrics"})
 
 
 class Evaluator:
@@ -113,7 +113,7 @@ class Evaluator:
         if isinstance(event, ev.Deleted | ev.Renamed) and event.what == "series":
             self._edit_series(run, event)
         new_series = False
-        if isinstance(event, ev.Metrics | ev.SystemMetrics):
+        if isinstance(event, ev.Points):
             for series in event.series:
                 new_series |= self._points(run, event, series, record.time_ms)
         self._judge_run(run, record.time_ms, identity.time if event is None else event.time)
@@ -199,7 +199,7 @@ class Evaluator:
         if written:
             self._changes.series.add((run.run_id, written))
 
-    def _points(self, run: RunState, event: ev.Metrics | ev.SystemMetrics, new: ev.Series, time_ms: int) -> bool:
+    def _points(self, run: RunState, event: ev.Points, new: ev.Series, time_ms: int) -> bool:
         """Evaluate the points of a series; return whether it is new."""
         written = series_name(new.name, new.labels, event.step_name)
         rules = self._rules_of(run, written)
@@ -281,9 +281,7 @@ class Evaluator:
                 series.rules[rule.id] = _emptied(state)
         self._changes.series.add((run.run_id, written))
 
-    def _begin_attempt(
-        self, run: RunState, written: str, series: SeriesState, event: ev.Metrics | ev.SystemMetrics
-    ) -> None:
+    def _begin_attempt(self, run: RunState, written: str, series: SeriesState, event: ev.Points) -> None:
         """Begin a series again: what earlier attempts recorded no longer counts."""
         self._empty(run, written, series, event.time, f"attempt {event.attempt} began")
         series.attempt = event.attempt

@@ -31,8 +31,8 @@ FACTS = frozenset({
 # What people do to a run is no sign that its processes work.
 EDITS = frozenset({"tags", "labels", "note", "renamed", "deleted", "moved", "lifecycle_stage"})
 _SIGNS_OF_WORK = frozenset({
-    "metrics", "system_metrics", "values", "text", "heartbeat", "step_started", "step_finished", "attempt_started",
-    "attempt_finished",
+    "metrics", "metric_rows", "system_metrics", "values", "text", "heartbeat", "step_started", "step_finished",
+    "attempt_started", "attempt_finished",
 })  # fmt: skip
 
 

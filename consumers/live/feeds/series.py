@@ -27,12 +27,11 @@ from schemas.events import (
     AnyEvent,
     AttemptStarted,
     Deleted,
-    Metrics,
+    Points,
     Renamed,
     RunReopened,
     RunResumed,
     StepStarted,
-    SystemMetrics,
 )
 
 # Points that may wait: of all readers together, and bounds of what may wait for one.
@@ -156,12 +155,12 @@ class SeriesFeed:
             self._moved.add(run_id)
         if verdict == "late" or may_rewrite(found):
             self._reread.add(run_id)
-        elif isinstance(found, Metrics | SystemMetrics):
+        elif isinstance(found, Points):
             if self._joining.is_new_attempt(run_id, found.step_name, found.attempt):
                 self._reread.add(run_id)
             self._add_points(message, found)
 
-    def _add_points(self, message: Message, found: Metrics | SystemMetrics) -> None:
+    def _add_points(self, message: Message, found: Points) -> None:
         for place, written in enumerate(message.series_names):
             if self._match.decide(written) is False:
                 continue
@@ -193,7 +192,7 @@ class SeriesFeed:
         return events
 
 
-def row_at(message: Message, found: Metrics | SystemMetrics, place: int) -> Row:
+def row_at(message: Message, found: Points, place: int) -> Row:
     """Return the row of one series of an event; it is made once for all readers."""
     row: Row | None = message.made.get(place)
     if row is None:

@@ -16,7 +16,7 @@ from consumers.live.stream.positions import write_positions
 from consumers.log.record import Record
 from schemas.columns import dump_floats
 from schemas.errors import BadRecord
-from schemas.events import Metrics, Series, SystemMetrics
+from schemas.events import MetricRows, Points, Series
 from schemas.names import series_name
 from schemas.wire import Envelope, decode_run
 
@@ -64,7 +64,7 @@ class Message:
         """The written names of the series of its points."""
         if self._names is None:
             event, self._names = self.envelope.event, []
-            if isinstance(event, Metrics | SystemMetrics):
+            if isinstance(event, Points):
                 self._names = [series_name(one.name, one.labels, event.step_name) for one in event.series]
         return self._names
 
@@ -80,14 +80,14 @@ class Message:
         event = self.envelope.event
         document = {
             "run_id": self.run_id,
-            "kind": event.kind,
+            "kind": "metrics" if isinstance(event, MetricRows) else event.kind,  # both are shown as series
             "partition": self.partition,
             "offset": self.offset,
             "producer": self.envelope.producer,
             "seq": self.envelope.seq,
             "time": event.time,
         }
-        if isinstance(event, Metrics | SystemMetrics):
+        if isinstance(event, Points):
             document |= {"step_name": event.step_name, "attempt": event.attempt}
             document["series"] = [_series(series, event.step_name, detail) for series in event.series]
         elif detail == "all" or event.kind in _BRIEF_KINDS:

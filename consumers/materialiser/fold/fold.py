@@ -15,9 +15,19 @@ from uuid import UUID
 
 from consumers.log.dedup import Ledger, admit
 from consumers.materialiser.fold import facts, lifecycle
-from consumers.materialiser.fold.chunks import append_points
-from consumers.materialiser.fold.state import FoldState
-from consumers.store.rows import AttemptRow, Changes, DeadLetterRow, ProducerRow, RunRow, SeriesRow, StepRow
+from consumers.materialiser.fold.chunks import append_points, may_fill
+from consumers.materialiser.fold.rows import RowSet
+from consumers.materialiser.fold.state import FoldState, SetKey
+from consumers.store.rows import (
+    ROW_POINTS,
+    AttemptRow,
+    Changes,
+    DeadLetterRow,
+    ProducerRow,
+    RunRow,
+    SeriesRow,
+    StepRow,
+)
 from consumers.store.write.months import month_of
 from consumers.store.write.series_id import series_id
 from schemas import events as ev
@@ -28,7 +38,7 @@ from schemas.wire import Envelope
 # Until one of these, or its start, arrives a run stays `created`: the process that is going to start it may write its
 # parameters and tags first.
 _SIGNS_OF_WORK = (
-    ev.Metrics, ev.SystemMetrics, ev.Values, ev.ConsoleText, ev.Heartbeat,
+    ev.Metrics, ev.MetricRows, ev.SystemMetrics, ev.Values, ev.ConsoleText, ev.Heartbeat,
     ev.StepStarted, ev.StepFinished, ev.AttemptStarted, ev.AttemptFinished,
 )  # fmt: skip
 _LISTS = {  # by kind of event: the field with what becomes rows of their own
@@ -38,15 +48,42 @@ _LISTS = {  # by kind of event: the field with what becomes rows of their own
 MAX_REASON = 1_000  # characters of the reason why a record is parked
 
 
-def series_of(envelope: Envelope) -> Iterable[UUID]:
-    """Yield the ids of the series that an event has points for, so that they can be loaded before it is folded."""
-    if isinstance(envelope.event, ev.Metrics | ev.SystemMetrics):
-        for new in envelope.event.series:
-            yield series_id(envelope.run_id, envelope.event.step_name, envelope.event.attempt, new.name, new.labels)
+def series_of(envelope: Envelope, state: FoldState) -> Iterable[UUID]:
+    """Yield the ids of series that an event has points for, so that those not in `state` can be loaded before."""
+    event = envelope.event
+    if isinstance(event, ev.MetricRows):
+        for name in () if set_key(envelope.run_id, event) in state.row_sets else event.names:
+            yield series_id(envelope.run_id, event.step_name, event.attempt, name, event.labels)
+    elif isinstance(event, ev.Points):
+        for new in event.series:
+            yield series_id(envelope.run_id, event.step_name, event.attempt, new.name, new.labels)
+
+
+def series_to_restore(envelopes: Iterable[Envelope], state: FoldState) -> list[UUID]:
+    """Return the series whose chunk these events may fill, and of which open points are in the store alone."""
+    if not state.is_trimmed:
+        return []
+    more: dict[UUID, int] = {}
+    for envelope in envelopes:
+        event = envelope.event
+        if isinstance(event, ev.MetricRows) and (known := state.row_sets.get(set_key(envelope.run_id, event))):
+            known.expected += len(event.steps)
+        elif isinstance(event, ev.Points):
+            for key, new in zip(series_of(envelope, state), event.series, strict=True):
+                more[key] = more.get(key, 0) + len(new.values)
+    for known in state.row_sets.values():
+        if known.expected:
+            for row in known.series:
+                more[row.series_id] = more.get(row.series_id, 0) + known.expected
+            known.expected = 0
+    found = ((state.series.get(key), count) for key, count in more.items())
+    return [row.series_id for row, count in found if row and may_fill(row, count)]
 
 
 def rows_of(envelope: Envelope) -> int:
     """Return about how many rows an event becomes."""
+    if isinstance(envelope.event, ev.MetricRows):
+        return envelope.event.points // ROW_POINTS + 1
     field = _LISTS.get(type(envelope.event))
     return len(getattr(envelope.event, field)) if field else 1
 
@@ -121,6 +158,9 @@ def _apply(context: FoldContext, event: ev.AnyEvent) -> None:
     if isinstance(event, _SIGNS_OF_WORK):
         lifecycle.mark_running(context.run)
     match event:
+        case ev.MetricRows():
+            context.attempt(event.step_name, event.attempt, event.time)
+            _add_rows(context, event)
         case ev.Metrics() | ev.SystemMetrics():
             context.attempt(event.step_name, event.attempt, event.time)
             _add_points(context, event)
@@ -169,17 +209,37 @@ def _open_run(context: FoldContext, event: lifecycle.Opened) -> None:
 
 
 def _add_points(context: FoldContext, event: ev.Metrics | ev.SystemMetrics) -> None:
-    run = context.run
     for new in event.series:
-        key = series_id(run.run_id, event.step_name, event.attempt, new.name, new.labels)
-        row = context.state.series.get(key)
-        if row is None:
-            row = SeriesRow(key, run.run_id, event.step_name, event.attempt, new.name, dict(new.labels))
-            row.system, row.month = isinstance(event, ev.SystemMetrics), run.month
-            context.state.series[key] = row
+        row = _series(context, event, new.name, new.labels)
         append_points(row, new, context.changes)
-        context.changes.series[key] = row
-        run.points += len(new.values)
+        context.changes.series[row.series_id] = row
+        context.run.points += len(new.values)
+
+
+def _add_rows(context: FoldContext, event: ev.MetricRows) -> None:
+    key = set_key(context.run.run_id, event)
+    found = context.state.row_sets.get(key)
+    if found is None:
+        series = [_series(context, event, name, event.labels) for name in event.names]
+        found = context.state.row_sets[key] = RowSet(series)
+    found.append(event, context.changes)
+    context.run.points += event.points
+
+
+def set_key(run_id: str, event: ev.MetricRows) -> SetKey:
+    """Return what identifies the series of an event that holds rows, in their order."""
+    return run_id, event.step_name, event.attempt, event.names, tuple(sorted(event.labels.items()))
+
+
+def _series(context: FoldContext, event: ev.Points, name: str, labels: dict[str, str]) -> SeriesRow:
+    run = context.run
+    key = series_id(run.run_id, event.step_name, event.attempt, name, labels)
+    row = context.state.series.get(key)
+    if row is None:
+        row = SeriesRow(key, run.run_id, event.step_name, event.attempt, name, dict(labels))
+        row.system, row.month = isinstance(event, ev.SystemMetrics), run.month
+        context.state.series[key] = row
+    return row
 
 
 def _run(state: FoldState, changes: Changes, envelope: Envelope, partition: int, offset: int) -> RunRow:

@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from consumers.store.rows import AttemptRow, ProducerRow, RunRow, SeriesRow, StepRow
+from consumers.materialiser.fold.rows import RowSet
+from consumers.store.rows import CHUNK_POINTS, AttemptRow, ProducerRow, RunRow, SeriesRow, StepRow
+
+SetKey = tuple[str, str, int, tuple[str, ...], tuple[tuple[str, str], ...]]  # run, step, attempt, names, labels
 
 
 class StepRows(dict[tuple[str, str], StepRow]):
@@ -61,6 +64,16 @@ class FoldState:
     steps: StepRows = field(default_factory=StepRows)
     attempts: AttemptRows = field(default_factory=AttemptRows)
     series: dict[UUID, SeriesRow] = field(default_factory=dict)
+    row_sets: dict[SetKey, RowSet] = field(default_factory=dict)
+    is_trimmed: bool = False  # open points of some series are in the store alone
     loaded: set[str] = field(default_factory=set)  # runs that were looked up, whether found or not
     partitions: dict[str, int] = field(default_factory=dict)  # of these runs
     tables: int = 0  # identity of the tables that the rows were loaded from; 0 before the first load
+
+    def trim(self, most: int) -> None:
+        """Forget open points that are stored if more than `most` are in memory. Everything must be stored."""
+        if len(self.series) * CHUNK_POINTS <= most or sum(len(row.values) for row in self.series.values()) <= most:
+            return
+        for row in self.series.values():
+            row.trim()
+        self.is_trimmed = True

@@ -30,6 +30,7 @@ FEW = 32  # arrays of up to this many values are packed faster value by value
 COLUMNS = [*(column.name for column in fields(ChunkRow)), "time_deltas"]
 MAX_SPAN = 2**53  # upper bound of steps that are not stored
 MAX_DELTA = 2**31  # µs
+Bounds = tuple[int, int, int, int]  # lowest and highest step, lowest and highest time, µs
 _INT4, _INT8, _FLOAT8 = 23, 20, 701  # oids of pg_type
 _NULL = struct.pack(">i", -1)
 # Number of fields, then each field after its length: series_id to last_value of a ChunkRow.
@@ -59,16 +60,23 @@ def encode_row(row: ChunkRow) -> bytes:
         8, row.max_step, 8, row.min_time, 8, row.max_time, 8, row.first_value, 8, row.last_value,
     )  # fmt: skip
     if row.min_value is None or row.max_value is None:
-        bounds = _NO_BOUNDS
+        ranges = _NO_BOUNDS
     else:
-        bounds = _BOUNDS.pack(8, row.min_value, 8, row.max_value)
-    steps = _NULL if _is_even(row) else _encode_array(row.steps, _INT8)
-    deltas = _time_deltas(row)
-    times = _encode_array(row.times, _INT8) if deltas == _NULL else _NULL
+        ranges = _BOUNDS.pack(8, row.min_value, 8, row.max_value)
+    bounds = row.min_step, row.max_step, row.min_time, row.max_time
+    if row.points <= FEW:
+        steps, times, deltas = _encode_few(row.steps.tobytes(), row.times.tobytes(), bounds)
+    else:
+        steps, times, deltas = _encode_places(row.steps, row.times, bounds)
     values = _encode_array(row.point_values, _FLOAT8)
     corners = _NULL if row.corners is None else _encode_array(row.corners, _INT8)
     ends = _NULL if row.ends is None else _encode_array(row.ends, _FLOAT8)
-    return b"".join((front, bounds, _COUNT.pack(4, row.non_finite), steps, times, values, corners, ends, deltas))
+    return b"".join((front, ranges, _COUNT.pack(4, row.non_finite), steps, times, values, corners, ends, deltas))
+
+
+@lru_cache(maxsize=64)  # series that are recorded together have the same steps and times
+def _encode_few(steps: bytes, times: bytes, bounds: Bounds) -> tuple[bytes, bytes, bytes]:
+    return _encode_places(array("q", steps), array("q", times), bounds)
 
 
 @lru_cache(maxsize=2_000)
@@ -77,31 +85,39 @@ def _lanes(count: int) -> tuple[int, int]:
     return _number(array("q", [1]) * count), _number(array("q", range(count)))
 
 
+def _encode_places(steps: IntArray, times: IntArray, bounds: Bounds) -> tuple[bytes, bytes, bytes]:
+    """Return the columns steps, times and time_deltas of a row."""
+    low, high, first, last = bounds
+    written = _NULL if _is_even(steps, low, high) else _encode_array(steps, _INT8)
+    deltas = _time_deltas(times, first, last)
+    return written, _encode_array(times, _INT8) if deltas == _NULL else _NULL, deltas
+
+
 def _number(column: IntArray) -> int:
     return int.from_bytes(column.tobytes(), sys.byteorder)
 
 
-def _is_even(row: ChunkRow) -> bool:
+def _is_even(steps: IntArray, low: int, high: int) -> bool:
     """Return whether steps rise evenly; a single step does."""
-    span, gaps = row.max_step - row.min_step, max(row.points - 1, 1)
-    if row.min_step < 0 or row.max_step >= MAX_SPAN or span % gaps:
+    span, gaps = high - low, max(len(steps) - 1, 1)
+    if low < 0 or high >= MAX_SPAN or span % gaps:
         return False
-    if row.points == 1:
+    if len(steps) == 1:
         return True
-    ones, ramp = _lanes(row.points)
-    return _number(row.steps) == row.min_step * ones + span // gaps * ramp
+    ones, ramp = _lanes(len(steps))
+    return _number(steps) == low * ones + span // gaps * ramp
 
 
-def _time_deltas(row: ChunkRow) -> bytes:
+def _time_deltas(times: IntArray, first: int, last: int) -> bytes:
     """Return the µs since the earliest time as int4[], NULL if they do not fit."""
-    if row.min_time < 0 or row.max_time - row.min_time >= MAX_DELTA:
+    if first < 0 or last - first >= MAX_DELTA:
         return _NULL
-    count = row.points
+    count = len(times)
     if count <= FEW:
         parts = [4] * (2 * count)
-        parts[1::2] = [time - row.min_time for time in row.times]
+        parts[1::2] = [time - first for time in times]
         return _few("i", count).pack(20 + 8 * count, 1, 0, _INT4, count, 1, *parts)
-    deltas = _number(row.times) - row.min_time * _lanes(count)[0]
+    deltas = _number(times) - first * _lanes(count)[0]
     ordered = array("q")
     ordered.frombytes(deltas.to_bytes(8 * count, sys.byteorder))
     if sys.byteorder == "little":

@@ -135,6 +135,16 @@ ON CONFLICT (series_id) DO UPDATE SET
     last_step = excluded.last_step, last_time = excluded.last_time, last_value = excluded.last_value,
     min_value = excluded.min_value, max_value = excluded.max_value, open_index = excluded.open_index;
 
+-- name: update_series
+UPDATE series SET
+    integer = now.integer, points = now.points, non_finite = now.non_finite,
+    last_step = now.last_step, last_time = now.last_time, last_value = now.last_value,
+    min_value = now.min_value, max_value = now.max_value, open_index = now.open_index
+FROM unnest($1::uuid[], $2::boolean[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::float8[],
+            $8::float8[], $9::float8[], $10::bigint[])
+     AS now (series_id, integer, points, non_finite, last_step, last_time, last_value, min_value, max_value, open_index)
+WHERE series.series_id = now.series_id;
+
 -- name: add_observations
 INSERT INTO observations SELECT * FROM json_populate_recordset(NULL::observations, $1::text::json);
 

@@ -46,7 +46,15 @@ async def load_series(database: Database, series_ids: Collection[UUID]) -> list[
         chunks = await connection.fetch(sql("load_open_chunks"), wanted)
     # asyncpg has its own UUID class, which orjson does not support.
     found = {
-        row["series_id"]: SeriesRow(**{**row, "series_id": UUID(int=row["series_id"].int), "loose": row["open_index"]})
+        row["series_id"]: SeriesRow(
+            **{
+                **row,
+                "series_id": UUID(int=row["series_id"].int),
+                "loose": row["open_index"],
+                "held": row["open_index"],
+                "is_stored": True,
+            }
+        )
         for row in rows
     }
     for chunk in chunks:

@@ -35,7 +35,7 @@ def calls(envelope: Envelope) -> Iterator[Call]:
     """Yield the calls for an event; other events than metrics, values and parameters have none."""
     event = envelope.event
     match event:
-        case ev.Metrics() | ev.SystemMetrics():
+        case ev.Metrics() | ev.SystemMetrics() | ev.MetricRows():
             for series in event.series:
                 key = series_key(event, series).written
                 for step, value in zip(series.steps, series.values, strict=True):

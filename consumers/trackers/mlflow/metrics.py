@@ -34,7 +34,7 @@ class MetricCollector:
         self._before = before
         self.names: dict[str, str] = {}  # by key: names that were too long
 
-    def add(self, event: ev.Metrics | ev.SystemMetrics) -> None:
+    def add(self, event: ev.Points) -> None:
         """Add the points of an event."""
         for series in event.series:
             key = key_of(series_name(series.name, series.labels, event.step_name), self.names)

@@ -73,7 +73,7 @@ def translate(
     last: ev.AnyEvent | None = None
     for envelope in envelopes:
         event = envelope.event
-        if isinstance(event, ev.Metrics | ev.SystemMetrics):
+        if isinstance(event, ev.Points):
             metrics.add(event)
         elif isinstance(event, ev.Params):
             params.add_params(event)

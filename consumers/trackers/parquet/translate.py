@@ -89,7 +89,7 @@ def translate(envelopes: Iterable[Envelope]) -> dict[str, pa.Table]:
     for envelope in envelopes:
         event = envelope.event
         match event:
-            case ev.Metrics() | ev.SystemMetrics():
+            case ev.Metrics() | ev.SystemMetrics() | ev.MetricRows():
                 _extend_points(tables["points"], envelope, event)
             case ev.Values():
                 for seen in event.values:
@@ -161,7 +161,7 @@ def _column(column: Any, kind: Any) -> Any:
     return pa.array(column, kind)
 
 
-def _extend_points(table: ColumnLists, envelope: Envelope, event: ev.Metrics | ev.SystemMetrics) -> None:
+def _extend_points(table: ColumnLists, envelope: Envelope, event: ev.Points) -> None:
     total = 0
     for series in event.series:
         count = len(series.values)

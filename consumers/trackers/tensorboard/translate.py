@@ -53,7 +53,7 @@ def scalar_records(events: Iterable[ev.AnyEvent]) -> Iterator[bytes]:
     """Yield records of the points and observations of some events, in log order of their first ones."""
     found: dict[tuple[int, int], list[bytes]] = {}
     for event in events:
-        if isinstance(event, ev.Metrics | ev.SystemMetrics):
+        if isinstance(event, ev.Points):
             for series in event.series:
                 before, after = _around(series_key(event, series))
                 for time, step, value in zip(series.times, series.steps, series.values, strict=True):

@@ -182,7 +182,7 @@ def points_of(envelopes: Iterable[Envelope], *, are_edited: bool = True) -> list
     held: dict[SeriesKey, list[tuple[int, int, float]]] = {}
     for envelope in envelopes:
         event = envelope.event
-        if isinstance(event, ev.Metrics | ev.SystemMetrics):
+        if isinstance(event, ev.Points):
             for series in event.series:
                 points = zip(series.steps, series.times, series.values, strict=True)
                 held.setdefault(series_key(event, series), []).extend(points)

@@ -25,7 +25,7 @@ from schemas.wire import Envelope
 INT64_MAX = 2**63 - 1
 READ_POINTS = 65_536  # points of a read-back that are in memory at once
 Cells = dict[str, Any]
-_POINTS = ev.Metrics | ev.SystemMetrics | ev.Values
+_POINTS = ev.Points | ev.Values
 _NOT_HELD = (
     ev.ConsoleText | ev.Heartbeat | ev.ProducerClosed | ev.LifecycleStage | ev.MetricDefined
     | ev.StepStarted | ev.StepFinished | ev.AttemptStarted | ev.AttemptFinished
@@ -117,8 +117,10 @@ def dump(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _add_rows(rows: SqlRows, event_id: str, event: ev.Metrics | ev.SystemMetrics | ev.Values) -> None:
-    kind = {"metrics": ids.METRIC, "system_metrics": ids.SYSTEM, "values": ids.OBSERVED}[event.kind]
+def _add_rows(rows: SqlRows, event_id: str, event: ev.Points | ev.Values) -> None:
+    kind = {"metrics": ids.METRIC, "metric_rows": ids.METRIC, "system_metrics": ids.SYSTEM, "values": ids.OBSERVED}[
+        event.kind
+    ]
     prefix = 0 if event.step_name == ev.MAIN_STEP else len(event.step_name) + 1
     is_system = kind == ids.SYSTEM
     table = rows.system if is_system else rows.metrics
@@ -137,7 +139,7 @@ def _add_rows(rows: SqlRows, event_id: str, event: ev.Metrics | ev.SystemMetrics
         table += (ids.to_instant(row.time), row.step, text.decode(), log_id)
 
 
-def _metric_rows(event: ev.Metrics | ev.SystemMetrics) -> list[MetricRow]:
+def _metric_rows(event: ev.Points) -> list[MetricRow]:
     # Series with the same steps and times, as one call of `emit` records them, share their rows: one dict for each row.
     groups: dict[tuple[bytes, bytes, str], tuple[ev.Series, dict[str, Sequence[float]]]] = {}
     for number, series in enumerate(event.series):

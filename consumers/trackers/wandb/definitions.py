@@ -36,7 +36,7 @@ def fold_definitions(known: Known, events: Iterable[ev.AnyEvent], *, has_rows: b
     """Return what is known of metrics after some events; `has_rows`: the run had values before them."""
     found = {name: dict(said) for name, said in known.items()}
     for event in events:
-        if isinstance(event, ev.Metrics | ev.SystemMetrics | ev.Values):
+        if isinstance(event, ev.Points | ev.Values):
             has_rows = True
         elif isinstance(event, ev.MetricDefined):
             goal = event.summary if event.summary in ("min", "max") else event.goal
@@ -53,7 +53,7 @@ def fold_best(best: Best, known: Known, events: Iterable[ev.AnyEvent]) -> dict[s
         return {}
     finder = BestValues(best, known)
     for event in events:
-        if isinstance(event, ev.Metrics | ev.SystemMetrics):
+        if isinstance(event, ev.Points):
             for series in event.series:
                 finder.add(series_name(series.name, series.labels, event.step_name), series.values)
     return finder.values()

@@ -83,7 +83,7 @@ def history_rows(events: Iterable[ev.AnyEvent]) -> list[HistoryRow]:
         cells[key] = text
 
     for event in events:
-        if isinstance(event, ev.Metrics | ev.SystemMetrics):
+        if isinstance(event, ev.Points):
             for series in event.series:
                 key, scope = cell_key(series_key(event, series))
                 for step, time, value in zip(series.steps, series.times, series.values, strict=True):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from dataclasses import replace
 from itertools import permutations
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,15 +15,12 @@ from consumers.materialiser.fold.chunks import append_points, finalise_chunks
 from consumers.materialiser.fold.fold import fold
 from consumers.materialiser.fold.lifecycle import TWICE
 from consumers.materialiser.fold.state import FoldState
-from consumers.store.rows import CHUNK_POINTS, FIRST_SPREAD, SMALL_POINTS, Changes, ChunkRow, SeriesRow
+from consumers.store.rows import CHUNK_POINTS, FIRST_SPREAD, SMALL_POINTS, Changes, SeriesRow
 from consumers.trackers.run_status import fold_run_status
 from schemas import events as ev
 from schemas.examples import EVENTS
-from schemas.wire import Envelope, ProducerId, RunId
-
-
-def envelopes_of(run: str, producer: str, events: list[ev.AnyEvent]) -> list[Envelope]:
-    return [Envelope(RunId(run), ProducerId(producer), seq, event.time, event) for seq, event in enumerate(events)]
+from schemas.wire import Envelope
+from tests.support.fold_store import Store, envelopes_of
 
 
 def metrics(first: int, count: int) -> ev.Metrics:
@@ -36,34 +31,6 @@ def metrics(first: int, count: int) -> ev.Metrics:
         values=array("d", [math.nan if step % 97 == 0 else float(step) for step in range(first, first + count)]),
     )
     return ev.Metrics(time=first, series=[series])
-
-
-class Store:
-    """The rows that the store would hold after these envelopes: the last row of each key."""
-
-    def __init__(self) -> None:
-        self.state = FoldState()
-        self.chunks: dict[Any, ChunkRow] = {}
-
-    def apply(self, envelopes: list[Envelope]) -> None:
-        changes = Changes()
-        for offset, envelope in enumerate(envelopes):
-            fold(self.state, changes, envelope, 0, offset)
-        finalise_chunks(changes)
-        for series, first in changes.reopened.items():
-            self.chunks = {key: row for key, row in self.chunks.items() if key[0] != series or key[1] < first}
-        assert not self.chunks.keys() & changes.chunks.keys()
-        self.chunks |= changes.chunks
-
-    def restart(self) -> None:
-        """Discard the open points and load them again from their rows."""
-        for key, state in self.state.series.items():
-            row = replace(state, tail=[], loose=state.open_index, steps=array("q"), times=array("q"), values=array("d"))
-            self.state.series[key] = row
-            stored = sorted((index, chunk) for (series, index), chunk in self.chunks.items() if series == key)
-            for index, chunk in stored:
-                if index >= row.open_index:
-                    row.take_up(index, chunk.steps, chunk.times, chunk.point_values)
 
 
 def run_state(envelopes: list[Envelope]) -> tuple[str, int, str]:

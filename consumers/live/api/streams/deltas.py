@@ -38,7 +38,7 @@ from consumers.store.run_partitions import is_stray
 from consumers.store.search.regexes import BadRegex
 from schemas.api.series import SeriesDeltas
 from schemas.errors import LogGap, LogUnavailable
-from schemas.events import Metrics, SystemMetrics
+from schemas.events import Points
 
 READ_S = 30.0  # the longest time to read the log
 MAX_BYTES = 16 * 1024 * 1024  # of rows in an answer
@@ -104,7 +104,7 @@ async def _rows(
                 continue
             if may_rewrite(found):
                 raise _CannotSay(f"run {message.run_id:.100} has {found.kind} at offset {message.offset}")
-            if not isinstance(found, Metrics | SystemMetrics):
+            if not isinstance(found, Points):
                 continue
             if joining.is_new_attempt(message.run_id, found.step_name, found.attempt):
                 raise _CannotSay(f"run {message.run_id:.100} has points of several attempts")
