@@ -81,7 +81,7 @@ def _count(model: Model, record: object) -> None:
         model.refused[envelope.run_id, envelope.producer] += 1
         return
     seen.add(envelope.seq)
-    if isinstance(envelope.event, ev.Metrics):
+    if isinstance(envelope.event, ev.Points):
         for one in envelope.event.series:
             key = (envelope.run_id, one.name, str(sorted(one.labels.items())))
             model.points.setdefault(key, []).extend(zip(one.steps, one.times, one.values, strict=True))

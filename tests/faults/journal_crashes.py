@@ -101,7 +101,7 @@ def steps_in(sent: Path) -> list[int]:
         before = found.get((one.producer, one.seq))
         assert before in (None, value), f"two contents of {one.producer} {one.seq}"
         found[one.producer, one.seq] = value
-        if before is None and isinstance(one.event, ev.Metrics):
+        if before is None and isinstance(one.event, ev.Points):
             steps += [step for series in one.event.series for step in series.steps]
     return steps
 

@@ -164,7 +164,7 @@ def points(events: Sequence[Any]) -> list[LoggedPoint]:
     return [
         LoggedPoint(series.name, step, time, value)
         for event in events
-        if isinstance(event, ev.Metrics)
+        if isinstance(event, ev.Points)
         for series in event.series
         for step, time, value in zip(series.steps, series.times, series.values, strict=True)
     ]

@@ -63,7 +63,7 @@ def points_of(envelopes: Iterable[Envelope]) -> list[Point]:
     return [
         Point(series_name(series.name, series.labels, event.step_name), step, time // 1_000, value)
         for event in (envelope.event for envelope in envelopes)
-        if isinstance(event, ev.Metrics)
+        if isinstance(event, ev.Points)
         for series in event.series
         for step, time, value in zip(series.steps, series.times, series.values, strict=True)
     ]

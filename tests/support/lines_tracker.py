@@ -86,7 +86,7 @@ def _whole_lines(path: Path) -> list[str]:
 
 def line_of(envelope: Envelope) -> str:
     """Return the line of an envelope."""
-    points = sum(len(one.values) for one in envelope.event.series) if isinstance(envelope.event, ev.Metrics) else 0
+    points = sum(len(one.values) for one in envelope.event.series) if isinstance(envelope.event, ev.Points) else 0
     return f"{envelope.producer} {envelope.seq} {points}"
 
 

@@ -158,10 +158,7 @@ def _apply(context: FoldContext, event: ev.AnyEvent) -> None:
     if isinstance(event, _SIGNS_OF_WORK):
         lifecycle.mark_running(context.run)
     match event:
-        case ev.MetricRows():
-            context.attempt(event.step_name, event.attempt, event.time)
-            _add_rows(context, event)
-        case ev.Metrics() | ev.SystemMetrics():
+        case ev.Metrics() | ev.SystemMetrics() | ev.MetricRows():
             context.attempt(event.step_name, event.attempt, event.time)
             _add_points(context, event)
         case ev.RunCreated() | ev.RunStarted() | ev.RunResumed():
@@ -208,7 +205,10 @@ def _open_run(context: FoldContext, event: lifecycle.Opened) -> None:
             context.update_step(ev.MAIN_STEP)
 
 
-def _add_points(context: FoldContext, event: ev.Metrics | ev.SystemMetrics) -> None:
+def _add_points(context: FoldContext, event: ev.Points) -> None:
+    if isinstance(event, ev.MetricRows):
+        _add_rows(context, event)
+        return
     for new in event.series:
         row = _series(context, event, new.name, new.labels)
         append_points(row, new, context.changes)

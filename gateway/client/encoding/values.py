@@ -93,9 +93,11 @@ def clean_labels(labels: Mapping[Any, Any]) -> tuple[tuple[str, str], ...]:
 def text_of(value: object) -> str:
     """Return `str(value)`, or the name of its type when that fails or has no end."""
     kind = type(value)
-    if kind is str or kind is int or kind is float:
+    if kind is str or kind is float:
         return value if kind is str else repr(value)  # type: ignore[return-value]  # mypy does not know `kind is str`
     try:
+        if kind is int:
+            return repr(value)  # fails beyond sys.get_int_max_str_digits()
         if not issubclass(kind, str):
             if not is_small(value):
                 return f"<{type_name(value)} with more than {MAX_PARTS:,} parts>"

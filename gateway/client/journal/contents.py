@@ -12,18 +12,22 @@ from gateway.client.encoding.values import dumps
 from gateway.client.journal import segment as segments
 from gateway.client.journal.entries import kind_of, time_of
 from gateway.client.journal.format import (
+    COLUMNS,
     EVENT,
     HEADER,
     IS_MICROS,
     POINT,
+    POINT_ROW,
     SERIES,
     Damage,
     find_end,
+    read_row,
     record_size,
     scan,
     write_record,
 )
 from gateway.client.journal.ownership import parse_meta, read_meta
+from gateway.client.journal.row_columns import ColumnsDefinition
 from gateway.client.journal.segment import SUFFIX, Segment
 from gateway.client.journal.series import ENDINGS, SeriesDefinition
 
@@ -113,6 +117,15 @@ class JournalContents:
                 self._count(one, found.series)
             elif found.kind == SERIES:
                 self._add_series(one, found.series, found.payload)
+            elif found.kind == COLUMNS:
+                self._add_columns(one, found.series, found.payload)
+            elif found.kind == POINT_ROW:
+                _, time, values, _ = read_row(found.payload)
+                self.last_time = max(self.last_time, time // 1_000)
+                if found.series in one.columns:
+                    self.records += len(values)
+                else:
+                    self.damage.lost += len(values)
             elif found.kind == HEADER:
                 one.first = found.end
                 self.meta = self.meta or parse_meta(found.payload)
@@ -132,6 +145,15 @@ class JournalContents:
             one.series.setdefault(number, SeriesDefinition.read(payload))
         except (ValueError, KeyError, TypeError):
             self.damage.records += 1
+
+    def _add_columns(self, one: Segment, number: int, payload: bytes) -> None:
+        try:
+            found = ColumnsDefinition.read(payload)
+        except (ValueError, KeyError, TypeError):
+            self.damage.records += 1
+            return
+        if one.series.keys() >= set(found.series):  # otherwise a series is damaged, and so are all points of its rows
+            one.columns.setdefault(number, found)
 
     def _add_entry(self, one: Segment, found: ScannedRecord) -> None:
         self.last_time = max(self.last_time, time_of(found.payload))

@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
     Buffer = bytes | memoryview
 
-VERSION = 1
+VERSION = 2  # 2: with rows; a release that knows only 1 leaves such a journal alone
 SLOT = 40
-POINT, SERIES, VALUE, EVENT, HEADER = 1, 2, 3, 4, 5
+POINT, SERIES, VALUE, EVENT, HEADER, COLUMNS, POINT_ROW = 1, 2, 3, 4, 5, 6, 7
 IS_INTEGER, IS_MICROS = 1, 2  # flags of a point: its value was an int; its time is in µs, not ns
 
 _POINT = struct.Struct("<BBHIIqQd")  # kind, flags, 0, series, 0, step, time, value
 _HEAD = struct.Struct("<BBHII")  # kind, flags, 0, bytes of payload, series
 _CRC = struct.Struct("<I")
+ROW_HEAD = struct.Struct(
+    "<qQII"
+)  # step, time (ns), values, 1 if a byte follows for each that tells whether it was an int
 ROW = struct.Struct("<IBBHIIqQd")  # the slot of a point: CRC, then the fields of _POINT
 HEAD_BYTES = _CRC.size + _HEAD.size
 
@@ -80,12 +83,23 @@ def read_record(data: Buffer, position: int, end: int) -> ScannedRecord | None:
         if crc32(data[position + 4 : position + SLOT]) != crc:
             return None
         return ScannedRecord(kind, position, position + SLOT, first, b"", (flags, step, time, value))
-    if SERIES <= kind <= HEADER:
+    if SERIES <= kind <= POINT_ROW:
         stop = position + record_size(first)
         if stop <= end and crc32(data[position + 4 : position + HEAD_BYTES + first]) == crc:
             payload = bytes(data[position + HEAD_BYTES : position + HEAD_BYTES + first])
             return ScannedRecord(kind, position, stop, second, payload, NO_ROW)
     return None
+
+
+def read_row(payload: bytes) -> tuple[int, int, tuple[float, ...], bytes]:
+    """Return step, time (ns) and values of a row, and its mask: a byte for each value, 1 for an int; b"" without."""
+    step, time, count, _ = ROW_HEAD.unpack_from(payload)
+    return step, time, struct.unpack_from(f"<{count}d", payload, ROW_HEAD.size), payload[ROW_HEAD.size + 8 * count :]
+
+
+def row_points(payload: bytes) -> int:
+    """Return how many points a row has."""
+    return int(ROW_HEAD.unpack_from(payload)[2])
 
 
 class Damage:
@@ -119,9 +133,9 @@ def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> It
         found = read_record(data, position, end)
         if found is None:
             if position >= inside and any(data[position : position + SLOT]):
-                kind, size = _guess(data, position)
+                size, points = _guess(data, position)
                 broken += 1
-                lost += kind not in (SERIES, EVENT, HEADER)  # a series is defined twice, a header repeats meta.json
+                lost += points
                 inside = position + size
             position += SLOT
             continue
@@ -136,11 +150,19 @@ def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> It
 
 
 def _guess(data: Buffer, position: int) -> tuple[int, int]:
-    """Return kind and size of a damaged record as its own bytes state them. A record with text begins with a brace."""
+    """
+    Return the size of a damaged record and its points and values, as its own bytes state them.
+
+    A record with text begins with a brace. A series is defined twice, and a header repeats meta.json.
+    """
     kind, length = data[position + 4], int.from_bytes(data[position + 8 : position + 12], "little")
+    if kind == POINT_ROW and position + HEAD_BYTES + ROW_HEAD.size <= len(data):
+        count, is_masked = ROW_HEAD.unpack_from(data, position + HEAD_BYTES)[2:]
+        if length == ROW_HEAD.size + (9 if is_masked else 8) * count:
+            return record_size(length), count
     if kind == POINT or data[position + HEAD_BYTES] != ord("{"):
-        return POINT, SLOT
-    return kind, record_size(length)
+        return SLOT, 1
+    return record_size(length), int(kind not in (SERIES, EVENT, HEADER, COLUMNS))
 
 
 def read_columns(

@@ -19,7 +19,7 @@ from threading import RLock
 from time import time_ns
 from zlib import crc32
 
-from gateway.client.encoding.values import EXACT, INT64, clean_name, dumps, fit_clock
+from gateway.client.encoding.values import clean_name, dumps, fit_clock
 from gateway.client.journal import segment as segments
 from gateway.client.journal.allocator import SegmentAllocator
 from gateway.client.journal.cursor import CLOSED
@@ -40,6 +40,7 @@ from gateway.client.journal.format import (
     scan,
     write_point,
 )
+from gateway.client.journal.rows import RowWriting
 from gateway.client.journal.series import (
     ENDINGS,
     ActiveSeries,
@@ -55,18 +56,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.client.journal.readable import JournalPosition
+    from gateway.client.journal.row_columns import RowColumns
     from gateway.client.journal.series import StepContext
 
 TAIL_TIMEOUT_S = 0.1
 
 
-class Journal(JournalFiles):
+class Journal(RowWriting, JournalFiles):
     """The journal of one process for one run. Nothing is created on disk before the first record."""
 
     __slots__ = (
         "_acquire", "_allocator", "_context", "_deferred", "_end", "_is_changing", "_lock", "_map",
-        "_other_bytes", "_points_before", "_points_limit", "_release", "_segment", "_table", "_tables", "counters",
-        "is_trusted", "markers", "segments", "values",
+        "_other_bytes", "_points_before", "_points_limit", "_release", "_row", "_rows", "_segment", "_table",
+        "_tables", "counters", "is_trusted", "markers", "segments", "values",
     )  # fmt: skip
 
     def __init__(self, run_id: str, *, is_owner: bool = True, attempt: int = 1, limit: int | None = None) -> None:
@@ -82,13 +84,15 @@ class Journal(JournalFiles):
         self._map: Any = None
         self._end = 0  # offset of the next record
         self._points_limit = 0  # no point may start here or later
-        self._points_before = 0  # points in earlier segments
-        self._other_bytes = 0  # bytes of this segment that are not points
+        self._points_before = 0  # points in earlier segments, and in rows
+        self._other_bytes = 0  # bytes of this segment that are not points of their own
         self._is_changing = False  # in the middle of a change of several steps
         self._deferred: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._context: StepContext | None = None  # of the last point
         self._table: dict[str, ActiveSeries] = {}  # series of that context by name
         self._tables: dict[StepContext, dict[str, ActiveSeries]] = {}
+        self._row: RowColumns | None = None  # of the last row
+        self._rows: dict[tuple[StepContext, tuple[str, ...]], RowColumns] = {}  # of this segment
         self.counters = StepCounters(run_id)
 
     # Called by any thread to write.
@@ -136,39 +140,6 @@ class Journal(JournalFiles):
                 self._release()
             except RuntimeError:
                 pass  # Ctrl-C interrupted the wait for the lock
-
-    def put_all(self, points: list[tuple[Any, Any]], step: Any, context: StepContext) -> list[tuple[Any, Any]]:
-        """
-        Append the metric points of one step, all with the current time. Takes half the time of `put` for each point.
-
-        Returns the rest, in order: values that are not points, and points whose series is new in this segment.
-        """
-        rest: list[tuple[Any, Any]] = []
-        with self._lock:
-            now, table = fit_clock(time_ns()), self._table
-            if context is not self._context or not (step is None or (type(step) is int and -INT64 <= step <= INT64)):
-                return points
-            for name, value in points:
-                kind = type(value)
-                is_number = kind is float or (kind is int and -EXACT <= value <= EXACT)
-                if not is_number or name not in table:
-                    rest.append((name, value))
-                    continue
-                active = table[name]
-                counter = active.counter
-                number = counter.next() if step is None else step
-                raw = pack_point(POINT, 0 if kind is float else IS_INTEGER, 0, active.number, 0, number, now, value)
-                if number > counter.largest:  # noqa: PLR1730 -- max() takes 60 ns
-                    counter.largest = number
-                crc = crc32(raw)
-                # As in `put`: from here to the end of the write nothing is called but the write.
-                if self._table is table and context is self._context and self._end < self._points_limit:
-                    offset = self._end
-                    self._end = offset + SLOT
-                    write_point(self._map, offset, crc, raw)
-                else:
-                    self.put(name, value, number, context)
-        return rest
 
     def put_at(self, name: str, value: float | int, step: int | None, time: int, context: StepContext) -> None:
         """Append one metric point with a given time (µs)."""
@@ -298,7 +269,7 @@ class Journal(JournalFiles):
             self._is_changing = False
             while self._deferred:
                 later, what = self._deferred.popleft()
-                later(*what) if later == self.put else self._change(later, *what)
+                later(*what) if later in (self.put, self.put_late) else self._change(later, *what)
 
     def _put_at(self, name: str, value: float | int, step: int | None, time: int, context: StepContext) -> None:
         if not self._make_room(name, context, SLOT):
@@ -397,6 +368,7 @@ class Journal(JournalFiles):
         self._map, self._end, self._other_bytes = made.map, made.first, 0
         self._points_limit = made.points_end
         self._tables, self._table, self._context = {}, {}, None
+        self._rows, self._row = {}, None
         return True
 
     def _create_first(self, need: int) -> segments.Segment | None:

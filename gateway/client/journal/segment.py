@@ -18,6 +18,7 @@ from gateway.client.journal.format import HEADER, SLOT, record_size, write_recor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gateway.client.journal.row_columns import ColumnsDefinition
     from gateway.client.journal.series import SeriesDefinition
 
 SUFFIX = ".seg"
@@ -32,7 +33,7 @@ PAGE = 4_096
 class Segment:
     """One segment. The journal writes it; the producer reads what lies before the journal's end."""
 
-    __slots__ = ("end", "first", "map", "number", "path", "points_end", "series", "size")
+    __slots__ = ("columns", "end", "first", "map", "number", "path", "points_end", "series", "size")
 
     def __init__(self, number: int, memory: mmap.mmap, path: str, reserve: int = 0) -> None:
         self.number = number
@@ -43,6 +44,7 @@ class Segment:
         self.first = 0  # offset of the first record after the header
         self.end = 0  # offset after the last record, once nothing more is written here
         self.series: dict[int, SeriesDefinition] = {}
+        self.columns: dict[int, ColumnsDefinition] = {}
 
     def publish(self) -> None:
         """Give a preallocated segment its final name. Raises OSError."""

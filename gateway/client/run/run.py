@@ -157,11 +157,11 @@ class Run(ArtifactMethods, DefinitionMethods):
         context = recorder.context or self._steps.here()
         if hasattr(name, "items"):
             step = value if step is None else step  # emit({...}, 3)
+            if time is None and labels is None and type(name) is dict:
+                name = recorder.journal.put_rows(name, step, context)
             entries = list(name.items())
             if type(name) is not dict:  # its names may be anything, also unhashable
                 entries = [(clean_name(one), item) for one, item in entries]
-            if time is None and labels is None:
-                entries = recorder.journal.put_all(entries, step, context)
             for path, item in flatten(entries):
                 self.emit(path if type(path) is str else clean_name(path), item, step, time=time, labels=labels)
             return

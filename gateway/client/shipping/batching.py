@@ -3,8 +3,8 @@ Cut the records of a journal into events of the contract. Pure: no clock, no I/O
 
 `take_slice` finds the end of the next cut: after 1,000 points and values, after 256 KiB, or before an event of any
 other kind, so that whatever was emitted before that event is in the log before it. `encode_events` writes the records
-in between as JSON: one `metrics` event for each named step and attempt, then one `values` event for each. The same
-bytes always give the same events.
+in between as JSON: one `metrics` event for each named step and attempt, one `metric_rows` event for each list of many
+names, then one `values` event for each step and attempt. The same bytes always give the same events.
 """
 
 from __future__ import annotations
@@ -14,8 +14,21 @@ import math
 
 from gateway.client.encoding.values import dumps, float_to_json
 from gateway.client.journal.entries import kind_of
-from gateway.client.journal.format import EVENT, IS_INTEGER, IS_MICROS, POINT, SLOT, VALUE, Damage, read_columns, scan
+from gateway.client.journal.format import (
+    EVENT,
+    IS_INTEGER,
+    IS_MICROS,
+    POINT,
+    POINT_ROW,
+    SLOT,
+    VALUE,
+    Damage,
+    read_columns,
+    row_points,
+    scan,
+)
 from gateway.client.journal.series import SeriesDefinition
+from gateway.client.shipping.rows import MAX_ROW_POINTS, VALUE_BYTES, Row, encode_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +47,7 @@ POINT_BYTES = 48  # of a point in JSON: step, 16 digits of time, 18 of value, co
 class JournalSlice:
     """The records of one cut, in order."""
 
-    __slots__ = ("end", "event", "lost", "numbers", "points", "start", "values")
+    __slots__ = ("end", "event", "lost", "numbers", "points", "row_points", "rows", "start", "values")
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -44,6 +57,18 @@ class JournalSlice:
         self.numbers: list[int] = []  # the series of each point
         self.points: PointColumns = ([], [], [], [])  # flags, steps, times, values
         self.values: list[tuple[int, bytes]] = []  # series, JSON of step, time and value
+        self.rows: dict[int, list[Row]] = {}  # by the number of their columns: those that stay rows
+        self.row_points = 0  # number of points in these
+
+    @property
+    def count(self) -> int:
+        """Number of points and values."""
+        return len(self.numbers) + len(self.values) + self.row_points
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more fits."""
+        return len(self.numbers) + len(self.values) >= MAX_POINTS or self.row_points >= MAX_ROW_POINTS
 
 
 def take_slice(segment: Segment, start: int, end: int, *, is_trusted: bool) -> JournalSlice:
@@ -66,18 +91,19 @@ def _take_records(segment: Segment, piece: JournalSlice, end: int, damage: Damag
     size, known = 0, set[int]()
     for found in scan(memoryview(segment.map), piece.start, end, damage):
         if found.kind == EVENT:
-            if not piece.numbers and not piece.values:
+            if not piece.count:
                 piece.event, piece.end = found.payload, found.end
             else:
                 piece.end = found.start
             return
         more = _json_size(segment, found, known, damage)
-        full = size + more > MAX_BYTES or len(piece.numbers) + len(piece.values) >= MAX_POINTS
-        if more and full and (piece.numbers or piece.values):
+        if more and piece.count and (piece.is_full or size + more > MAX_BYTES):
             piece.end = found.start
             return
         size += more
-        if more:
+        if more and found.kind == POINT_ROW:
+            _add_row(segment, piece, found, known)
+        elif more:
             _add(piece, found)
             known.add(found.series)
     piece.end = end
@@ -99,6 +125,8 @@ def _take_points(segment: Segment, piece: JournalSlice, end: int) -> bool:
 
 def _json_size(segment: Segment, found: ScannedRecord, known: set[int], damage: Damage) -> int:
     """Return about how many bytes of JSON a record adds; 0 when it adds nothing."""
+    if found.kind == POINT_ROW:
+        return _row_size(segment, found, known, damage)
     if found.kind not in (POINT, VALUE):
         return 0
     series = segment.series.get(found.series)
@@ -108,6 +136,35 @@ def _json_size(segment: Segment, found: ScannedRecord, known: set[int], damage: 
     if found.kind == VALUE:
         return series.bytes + len(found.payload)
     return POINT_BYTES + (0 if found.series in known else series.bytes)
+
+
+def _row_size(segment: Segment, found: ScannedRecord, known: set[int], damage: Damage) -> int:
+    columns = segment.columns.get(found.series)
+    if columns is None:
+        damage.lost += row_points(found.payload)
+        return 0
+    if columns.series:
+        return columns.count * POINT_BYTES + sum(
+            segment.series[one].bytes for one in columns.series if one not in known
+        )
+    return columns.count * VALUE_BYTES + (0 if -found.series in known else columns.bytes)
+
+
+def _add_row(segment: Segment, piece: JournalSlice, found: ScannedRecord, known: set[int]) -> None:
+    columns, row = segment.columns[found.series], Row.read(found.payload)
+    if not columns.series:
+        piece.rows.setdefault(found.series, []).append(row)
+        piece.row_points += len(row.values)
+        known.add(-found.series)  # numbers of series are positive
+        return
+    count = len(row.values)
+    flags, steps, times, values = piece.points
+    piece.numbers += columns.series
+    flags += row.mask or bytes(count)  # type: ignore[operator]  # lists, here
+    steps += [row.step] * count  # type: ignore[operator]
+    times += [row.time] * count  # type: ignore[operator]
+    values += row.values  # type: ignore[operator]
+    known.update(columns.series)
 
 
 def _add(piece: JournalSlice, found: ScannedRecord) -> None:
@@ -135,7 +192,7 @@ def encode_events(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
     """Return the events of one cut, in order."""
     if piece.event is not None:
         return [EncodedEvent(kind_of(piece.event), piece.event)]
-    return [*_encode_metrics(segment, piece), *_encode_values(segment, piece)]
+    return [*_encode_metrics(segment, piece), *_encode_rows(segment, piece), *_encode_values(segment, piece)]
 
 
 def _encode_metrics(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
@@ -154,6 +211,16 @@ def _encode_metrics(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]
             last = max(last, time)
         whole = b'%b,"series":[%b]}' % (_opening("metrics", last, scope), b",".join(written))
         out.append(EncodedEvent("metrics", whole, points=sum(len(columns[0]) for _, columns in several)))
+    return out
+
+
+def _encode_rows(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
+    out, shared = [], _SharedColumns()
+    for number, rows in piece.rows.items():
+        columns = segment.columns[number]
+        text, time = encode_rows(columns, rows, shared.integers, shared.floats)
+        whole = b"%b,%b}" % (_opening("metric_rows", time, (columns.step_name, columns.attempt)), text)
+        out.append(EncodedEvent("metric_rows", whole, points=columns.count * len(rows)))
     return out
 
 

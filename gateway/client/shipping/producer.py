@@ -231,7 +231,7 @@ class Producer:
         while (rest := self._next_slice()) is not None:
             segment, piece = rest
             self._position = (segment.number, piece.end)
-            late += len(piece.numbers) + len(piece.values)
+            late += piece.count
         if late:
             self.count_lost(late)
 

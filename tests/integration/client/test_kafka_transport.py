@@ -121,7 +121,7 @@ def test_a_resumed_run_is_its_next_attempt(log: Log) -> None:
         (event.kind, event.attempt, event.name) for event in events if event.kind in ("run_started", "run_resumed")
     ]
     assert opened == [("run_started", 1, "first"), ("run_resumed", 2, ""), ("run_resumed", 3, "")]
-    assert [event.attempt for event in events if isinstance(event, ev.Metrics)] == [1, 2, 3]
+    assert [event.attempt for event in events if isinstance(event, ev.Points)] == [1, 2, 3]
 
 
 def test_a_script_that_only_emits_is_a_run_named_after_it(log: Log, address: dict[str, str], tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_children_started_from_a_run_join_it_with_their_rank_and_attempt(address
     )
 
     assert done.stdout.splitlines() == ["r 4", "r 4", "r 4", "r 6", "set()"], done.stderr
-    metrics = [event for event in log.events("r") if isinstance(event, ev.Metrics)]
+    metrics = [event for event in log.events("r") if isinstance(event, ev.Points)]
     assert [(event.attempt, event.series[0].labels) for event in metrics] == [
         (4, {"rank": "3"}),
         (4, {"rank": "3"}),

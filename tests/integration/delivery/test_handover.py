@@ -145,7 +145,7 @@ def points(envelopes: list[Envelope]) -> dict[str, int]:
     """Return how many points of the series `loss` each run has."""
     found: dict[str, int] = {}
     for envelope in envelopes:
-        if isinstance(envelope.event, ev.Metrics):
+        if isinstance(envelope.event, ev.Points):
             count = sum(len(one.values) for one in envelope.event.series if one.name == "loss")
             found[envelope.run_id] = found.get(envelope.run_id, 0) + count
     return found

@@ -48,7 +48,7 @@ def facts_of(envelopes: list[Envelope]) -> Facts:
     for envelope in envelopes:
         if isinstance(envelope.event, ev.Params):
             facts.params += len(envelope.event.params)
-        if isinstance(envelope.event, ev.Metrics):
+        if isinstance(envelope.event, ev.Points):
             for series in envelope.event.series:
                 for step, time, value in zip(series.steps, series.times, series.values, strict=True):
                     facts.add_point(envelope.run_id, Point(series.name, step, time // 1_000, value))

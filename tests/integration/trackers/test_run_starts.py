@@ -88,7 +88,7 @@ def test_start_name_and_tag_are_those_of_postgresql(tmp_path: Path, name: str, c
     assert ((held.started or 0) // 1_000, contents.tag, contents.misplaced) == (row.started // 1_000, row.tag, "")
     assert contents.name == (row.name or "run")
     points = [Point(one.name, step, time // 1_000, value) for envelope in envelopes
-              if isinstance(envelope.event, ev.Metrics) for one in envelope.event.series
+              if isinstance(envelope.event, ev.Points) for one in envelope.event.series
               for step, time, value in zip(one.steps, one.times, one.values, strict=True)]  # fmt: skip
     assert sorted(held.points) == sorted(points)
     tracker.close()

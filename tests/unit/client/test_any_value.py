@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from gateway.client.encoding.values import text_of
 from gateway.client.encoding.wire import MAX_RECORD
 from gateway.client.guards import safe_repr
 from gateway.client.run.run import Run
@@ -56,7 +57,7 @@ def points(events: list[Any]) -> list[tuple[str, int, float]]:
     return [
         (series.name, step, value)
         for event in events
-        if isinstance(event, ev.Metrics)
+        if isinstance(event, ev.Points)
         for series in event.series
         for step, value in zip(series.steps, series.values, strict=True)
     ]
@@ -222,3 +223,9 @@ def test_a_report_of_anything_has_an_end(one: Given) -> None:
 
 def test_this_module_compares_nan() -> None:
     assert as_read(math.nan) == as_read({"$float": "NaN"})
+
+
+def test_an_int_that_has_no_text_is_named_by_its_type() -> None:
+    recorded(lambda run: run.finish(message=10**5_000, timeout_s=0))  # type: ignore[arg-type]
+
+    assert text_of(10**5_000) == "<int>"

@@ -184,7 +184,7 @@ def test_a_clock_before_1970_is_recorded_as_1970(monkeypatch: pytest.MonkeyPatch
         run.emit("t", "x")
         run.finish()
 
-    assert {event.time for event in memory.events() if not isinstance(event, ev.Metrics)} == {0}
+    assert {event.time for event in memory.events() if not isinstance(event, ev.Points)} == {0}
 
 
 @pytest.mark.parametrize(

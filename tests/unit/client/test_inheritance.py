@@ -132,7 +132,7 @@ def test_labels_of_a_call_are_added_to_the_rank() -> None:
             run.emit("d", 1.0)
         run.finish()
 
-    series = [one for event in memory.events() if isinstance(event, ev.Metrics) for one in event.series]
+    series = [one for event in memory.events() if isinstance(event, ev.Points) for one in event.series]
     assert {one.name: one.labels for one in series} == {
         "a": {"rank": "3"},
         "b": {"rank": "3", "subset": "x"},

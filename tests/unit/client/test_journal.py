@@ -47,7 +47,7 @@ class Log:
 
     def values(self) -> list[float]:
         """Return the values of all points, repetitions included."""
-        metrics = [event for event in self.events.values() if isinstance(event, ev.Metrics)]
+        metrics = [event for event in self.events.values() if isinstance(event, ev.Points)]
         return [value for event in metrics for one in event.series for value in one.values]
 
     def notes(self) -> list[str]:
@@ -84,6 +84,7 @@ class Journals(RuleBasedStateMachine):
         self.lost_allowed = 0  # records that the damage may have destroyed
         self.may_double: set[float] = set()  # what the log had when the disk was damaged
         self.is_done = False
+        self.widest = 1  # points in a record
 
     def teardown(self) -> None:
         self.end()
@@ -108,9 +109,21 @@ class Journals(RuleBasedStateMachine):
         assert self.journal is not None
         for _ in range(count):
             values = [float(len(self.written) + number) for number in range(len(names))]
-            for name, value in self.journal.put_all(list(zip(names, values, strict=True)), None, MAIN):
+            for name, value in self.journal.put_rows(dict(zip(names, values, strict=True)), None, MAIN).items():
                 self.journal.put(name, value, None, MAIN)
             self.written += values
+            self.widest = max(self.widest, len(names))
+
+    @precondition(lambda self: self.journal is not None)
+    @rule(count=st.integers(1, 8), names=st.sampled_from([31, 32, 40, 300]), is_named=st.booleans())
+    def emit_rows(self, count: int, names: int, is_named: bool) -> None:
+        assert self.journal is not None
+        context = ("train", 2, (("rank", "3"),)) if is_named else MAIN
+        for _ in range(count):
+            row = {f"w{names}/{number}": float(len(self.written) + number) for number in range(names)}
+            assert not self.journal.put_rows(row, None, context)
+            self.written += row.values()
+            self.widest = max(self.widest, names)
 
     @precondition(lambda self: self.journal is not None)
     @rule(size=st.sampled_from([0, 30, 500, 9_000]))
@@ -180,7 +193,7 @@ class Journals(RuleBasedStateMachine):
         self.may_double = set(self.log.values())
         if how == "flip":
             raw[at] ^= 1 << bit
-            self.lost_allowed = int(path.suffix == ".seg")
+            self.lost_allowed = self.widest if path.suffix == ".seg" else 0
         elif how == "truncate":
             self.lost_allowed = used - at if path.suffix == ".seg" else 0
             del raw[at:]
@@ -280,8 +293,7 @@ def test_a_signal_handler_may_emit_at_any_moment(journal_home: Path, monkeypatch
         for step in range(60_000):
             journal.put("loss", 2.0, step, MAIN)
         for step in range(20_000):
-            for name, value in journal.put_all([("loss", 3.0), ("acc", 4.0)], step, MAIN):
-                journal.put(name, value, step, MAIN)
+            assert not journal.put_rows({"loss": 3.0, "acc": 4.0}, step, MAIN)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -51,7 +51,7 @@ class Recovered:
                 self._add(found.event)
 
     def _add(self, event: Any) -> None:
-        if isinstance(event, ev.Metrics):
+        if isinstance(event, ev.Points):
             self.steps += [step for series in event.series for step in series.steps]
         elif isinstance(event, ev.Values):
             self.values |= {one.step for one in event.values}
@@ -122,7 +122,7 @@ def test_a_flipped_bit_costs_one_record_and_doubles_only_what_the_log_had(
 def steps_of(outgoing: OutgoingRecord) -> list[int]:
     """Return the steps of the points in a record."""
     event: Any = decode(outgoing.record.key, outgoing.record.value, outgoing.record.headers).event
-    return [step for series in event.series for step in series.steps] if isinstance(event, ev.Metrics) else []
+    return [step for series in event.series for step in series.steps] if isinstance(event, ev.Points) else []
 
 
 def test_damage_of_what_the_log_has_acknowledged_is_no_loss(

@@ -33,7 +33,7 @@ def points_by_place(journal: Journal) -> dict[Place, list[float]]:
     while outgoing := producer.cut(10_000):
         for one in outgoing:
             event: Any = decode(one.record.key, one.record.value, one.record.headers).event
-            for series in event.series if isinstance(event, ev.Metrics) else ():
+            for series in event.series if isinstance(event, ev.Points) else ():
                 place = (event.step_name, event.attempt, tuple(sorted(series.labels.items())))
                 found[place] += series.values
             one.producer.acknowledge([one])
@@ -58,7 +58,7 @@ def test_a_point_after_a_refusal_is_recorded_under_its_own_series(
                 journal.observe(text(size, place))
                 continue
             if is_together:
-                for name, value in journal.put_all([("loss", float(number))], None, place):
+                for name, value in journal.put_rows({"loss": float(number)}, None, place).items():
                     journal.put(name, value, None, place)
             else:
                 journal.put("loss", float(number), None, place)

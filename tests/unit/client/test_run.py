@@ -164,7 +164,7 @@ def test_times_and_labels_are_kept(run: Run, memory: Memory) -> None:
     run.emit("loss", 0.5, 2, time=datetime(2026, 1, 1, tzinfo=UTC))
     run.finish()
 
-    series = [one for event in memory.events() if isinstance(event, ev.Metrics) for one in event.series]
+    series = [one for event in memory.events() if isinstance(event, ev.Points) for one in event.series]
     assert [one.labels for one in series] == [{"rank": "3", "subset": "a"}, {}]
     assert [seen.time for seen in points(memory.events())] == [1_700_000_000_000_001, 1_767_225_600_000_000]
 

@@ -103,7 +103,7 @@ async def test_tasks_side_by_side_keep_their_steps(run: Run, memory: Memory) -> 
     await asyncio.gather(work("a"), work("b"))
     await asyncio.to_thread(run.finish)
 
-    found = {one.step_name: [s.name for s in one.series] for one in memory.events() if isinstance(one, ev.Metrics)}
+    found = {one.step_name: [s.name for s in one.series] for one in memory.events() if isinstance(one, ev.Points)}
     assert found == {"a": ["of-a"], "b": ["of-b"]}
 
 
@@ -123,7 +123,7 @@ def test_threads_side_by_side_keep_their_steps(run: Run, memory: Memory) -> None
         thread.join()
     run.finish()
 
-    found = {one.step_name: [s.name for s in one.series] for one in memory.events() if isinstance(one, ev.Metrics)}
+    found = {one.step_name: [s.name for s in one.series] for one in memory.events() if isinstance(one, ev.Points)}
     assert found == {"a": ["of-a"], "b": ["of-b"]}
 
 

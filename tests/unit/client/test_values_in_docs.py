@@ -64,7 +64,7 @@ def seen_by_readers(call: str) -> str:
         eval(call, {**vars(datetime), **names, **LIBRARIES, "shared": shared_lists(), "Options": Options})
         report = run.finish()
     events = memory.events()
-    series = [one for event in events if isinstance(event, ev.Metrics) for one in event.series]
+    series = [one for event in events if isinstance(event, ev.Points) for one in event.series]
     if len(series) > 10:
         return f"{sum(len(one.values) for one in series):,} points of {len({one.name for one in series}):,} series"
     found = [

@@ -37,7 +37,7 @@ def tracked(memory: Memory) -> list[tuple[str, str, int, Any]]:
     """Return named step, name, step and value of everything in the log, by name."""
     found: list[tuple[str, str, int, Any]] = []
     for event in memory.events():
-        if isinstance(event, ev.Metrics):
+        if isinstance(event, ev.Points):
             for one in event.series:
                 values = (int(value) if one.integer else value for value in one.values)
                 found += [(event.step_name, one.name, *at) for at in zip(one.steps, values, strict=True)]
