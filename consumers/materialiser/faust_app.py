@@ -117,7 +117,7 @@ def build_app(settings: Settings, worker: Worker, hooks: ReaderHooks) -> faust.A
                 hooks.stop(error)
             for record in records:
                 hooks.read_ahead.release(record.partition, record.offset + 1)
-            full.end()
+            full.end(worker.written_series, worker.written_points)
 
     app.agent(topic, concurrency=1)(materialise)
     return app

@@ -85,6 +85,7 @@ class Worker:
         self._seen: set[int] = set()  # partitions of which this process has applied a record
         self._check_gap = gap_policy
         self._lock = asyncio.Lock()
+        self.written_series = self.written_points = 0  # by the last transaction
 
     async def assign(self, partitions: Collection[int]) -> dict[int, int]:
         """Take over exactly these partitions and return the next offset of each. Waits for a batch in progress."""
@@ -226,6 +227,7 @@ class Worker:
         if changes.edits:
             self._state = FoldState()  # rows were changed by name: the ones in memory are out of date
         self._tally = counted.tally
+        self.written_series, self.written_points = len(changes.series), sum(changes.new_points.values())
         for partition, (_, following) in changes.offsets.items():
             self._next[partition] = following
         seconds = time.monotonic() - started

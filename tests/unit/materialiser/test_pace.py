@@ -28,6 +28,22 @@ def test_a_batch_is_full(size: int, unapplied: int, since_end: float, *, is_full
     assert (size >= full) is is_full
 
 
+@pytest.mark.parametrize(
+    ("series", "points", "most"),
+    [
+        (20_000, 100_000, 40),  # a few points of each of very many series
+        (20_000, 900_000, 10),
+        (9_000, 9_000, 10),
+    ],
+)
+def test_batches_of_very_many_series_are_larger(series: int, points: int, most: int) -> None:
+    full = FullBatch(10, lambda: 99, lambda: 0.0)
+    full.end(series, points)
+
+    assert not most - 1 >= full
+    assert most >= full
+
+
 def test_records_that_come_fast_are_many() -> None:
     now = [100.0]
     arrivals = Arrivals(lambda: now[0])
