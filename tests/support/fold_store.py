@@ -50,8 +50,8 @@ class Store:
     def restart(self) -> None:
         """Discard the open points and load them again from their rows."""
         for key, state in self.state.series.items():
-            places = {"loose": state.open_index, "held": state.open_index}
-            row = replace(state, **places, tail=[], steps=array("q"), times=array("q"), values=array("d"))
+            row = replace(state, tail=[], steps=array("q"), times=array("q"), values=array("d"))
+            row.loose = row.held = row.open_index
             self.state.series[key] = row
             stored = sorted((index, chunk) for (series, index), chunk in self.chunks.items() if series == key)
             for index, chunk in stored:

@@ -177,7 +177,8 @@ def test_rows_and_points_of_the_same_series_reach_the_log_once(
         patch.setenv("GATEWAY_JOURNAL_DIR", "/dev/null/no-folder")
         if is_small:
             patch.setattr(segments, "SIZES", (4_096, 8_192))
-        journal, expected = Journal("r"), Found()
+        journal = Journal("r")
+        expected: Found = {}
         for step, (count, context, how, value) in enumerate(given_calls):
             row = dict.fromkeys(named(count), value)
             if how == "row":
