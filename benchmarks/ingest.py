@@ -26,10 +26,9 @@ import asyncpg  # noqa: E402
 from benchmarks.catalogue import INGEST_PEERS, OURS, Peer  # noqa: E402
 from benchmarks.contestants import options, report  # noqa: E402
 from benchmarks.environments import Missing, python_of  # noqa: E402
-from benchmarks.figures import percentile  # noqa: E402
-from benchmarks.flow import Load, lags_of, sustained, watch  # noqa: E402
+from benchmarks.flow import Load, Pace, measure_pace, watch  # noqa: E402
 from benchmarks.growth import measure_growth  # noqa: E402
-from benchmarks.ingest_tables import Bulk, Found, Pace, ingest_tables  # noqa: E402
+from benchmarks.ingest_tables import Bulk, Found, ingest_tables  # noqa: E402
 from benchmarks.machine import caption, describe, load  # noqa: E402
 from benchmarks.processes import measure, scratch  # noqa: E402
 from benchmarks.system import System, create_database, running_system  # noqa: E402
@@ -127,12 +126,7 @@ class Run:
         return found._replace(steady=self._tried("lag under steady load", self._pace(system, steady)))
 
     async def _pace(self, system: System, wanted: Load) -> Pace:
-        flow = await watch(system, wanted, self._folder / "producers", report)
-        speed, span_s = sustained(flow.seen, flow.began_ns, wanted.seconds, settle_s=self._plan.settle_s)
-        lags = await lags_of(system.store, flow)
-        lag_ms = tuple(percentile(lags, percent) / 1e3 for percent in (50, 95, 99, 100))
-        p50, p95, p99, most = lag_ms
-        return Pace(wanted.processes, flow.points, speed, span_s, (p50, p95, p99, most), flow.dropped, flow.cpu_us)
+        return await measure_pace(system, wanted, self._folder / "producers", report, settle_s=self._plan.settle_s)
 
     def _bulks(self, system: System, peers: list[Peer], pythons: dict[Peer, Path | None]) -> list[Bulk]:
         found = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from benchmarks.flow import Pace
 from benchmarks.growth import Chart, Growth
 from benchmarks.table import markdown, number, ratio
 
@@ -15,18 +16,6 @@ FIGURES_HEAD = ("what", "figure", "target")
 CPU_HEAD = ("part", "as fast as it goes: µs a point", "cores", "at a pace: µs a point", "cores")
 GROWTH_HEAD = ("what grows", "sizes", "µs a point", "× 10 costs")
 PEERS_HEAD = ("tool", "points", "s until queryable", "points/s", "× slower", "queryable means")
-
-
-class Pace(NamedTuple):
-    """Figures of one load."""
-
-    processes: int
-    points: int
-    points_per_s: float  # that became queryable
-    span_s: float  # over which the rate was measured
-    lag_ms: tuple[float, float, float, float]  # p50, p95, p99, max
-    dropped: int
-    cpu_us: dict[str, float]  # per point, of each part
 
 
 class Bulk(NamedTuple):

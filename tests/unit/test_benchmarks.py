@@ -14,9 +14,9 @@ from benchmarks.board import EMITTED, SENT, START, VISIBLE, Board
 from benchmarks.catalogue import INGEST_PEERS, OURS, PEERS, Peer, chosen
 from benchmarks.door_tables import Row, door_table
 from benchmarks.figures import Figures, Latency, combined, figures_of, latency, percentile, slowdown
-from benchmarks.flow import lags_us, sustained
+from benchmarks.flow import Pace, lags_us, sustained
 from benchmarks.growth import Chart, Growth
-from benchmarks.ingest_tables import Bulk, Found, Pace, ingest_tables
+from benchmarks.ingest_tables import Bulk, Found, ingest_tables
 from benchmarks.table import EMIT_HEAD, emit_table, kill_table, markdown, number, ratio, replaced
 from benchmarks.trackers_table import HEAD as TRACKERS_HEAD
 from benchmarks.trackers_table import trackers_table
