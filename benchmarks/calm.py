@@ -20,9 +20,11 @@ sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is inst
 
 from benchmarks.contestants import report  # noqa: E402
 from benchmarks.flow import Load, Pace, measure_pace  # noqa: E402
-from benchmarks.ingest_tables import Found, ingest_tables  # noqa: E402
-from benchmarks.machine import caption, describe, load  # noqa: E402
+from benchmarks.history.keeping import add_keep, keep  # noqa: E402
+from benchmarks.ingest_tables import Found, ingest_tables, pace_figures  # noqa: E402
+from benchmarks.machine import caption, command_of, describe, load  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
+from benchmarks.reference import reference_us  # noqa: E402
 from benchmarks.system import running_system  # noqa: E402
 
 
@@ -34,16 +36,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="how long they emit")
     parser.add_argument("--settle-s", type=float, default=3.0, help="at the start, which the measured rate leaves out")
     parser.add_argument("--json", action="store_true", help="print figures and machine as JSON instead of a table")
+    add_keep(parser)
     asked = parser.parse_args()
-    before = load()
+    before, reference = load(), reference_us()
     with scratch() as name, running_system(Path(name) / "system") as system:
         begin = monotonic()
         report(f"{asked.processes} processes, {asked.seconds:.0f} s")
         wanted = Load("steady", asked.processes, asked.seconds, rate=asked.rate)
         pace = asyncio.run(measure_pace(system, wanted, Path(name), report, settle_s=asked.settle_s))
-    command = " ".join(["python", "benchmarks/calm.py", *sys.argv[1:]])
-    facts = describe(command, (), (before, load()), monotonic() - begin)
+    facts = describe(command_of("python benchmarks/calm.py", sys.argv[1:]), (), (before, load()), monotonic() - begin)
     print(json.dumps(_plain(pace, facts), indent=1) if asked.json else _text(pace, facts))
+    keep(asked.keep, facts, pace_figures("steady", pace, reference))
 
 
 def _plain(pace: Pace, facts: dict[str, object]) -> dict[str, object]:

@@ -21,17 +21,25 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is installed
 
-from benchmarks.catalogue import OURS, Peer, chosen  # noqa: E402
+from benchmarks.catalogue import CONTROL, OURS, chosen  # noqa: E402
 from benchmarks.contestants import Contestant, options, prepared, report  # noqa: E402
 from benchmarks.environments import Missing  # noqa: E402
-from benchmarks.figures import Latency, combined, latency, slowdown  # noqa: E402
-from benchmarks.machine import caption, describe, load  # noqa: E402
+from benchmarks.figures import Latency, combined, latency, slowdown, slowdown_figures  # noqa: E402
+from benchmarks.history.figure import Figure, lower  # noqa: E402
+from benchmarks.history.keeping import keep  # noqa: E402
+from benchmarks.machine import caption, command_of, describe, load  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.table import markdown, number  # noqa: E402
 
-CONTROL = Peer("nothing", "nothing", "", (), "")
 TIMEOUT_S = 120.0
-HEAD = ("tool", "slowdown", "middle half of the pairs", "in CPU time of the thread", "a call: p50 / p99 / max µs", "pairs")
+HEAD = (
+    "tool",
+    "slowdown",
+    "middle half of the pairs",
+    "in CPU time of the thread",
+    "a call: p50 / p99 / max µs",
+    "pairs",
+)
 
 
 class Slowdown(NamedTuple):
@@ -59,13 +67,14 @@ def main() -> None:
         begin = monotonic()
         answers = _measured(contestants, missing, Path(name), vars(asked))
     found = [slowdown_of(tool, rounds) for tool, rounds in answers.items() if tool not in missing]
-    command = " ".join(["python", "benchmarks/slowdown.py", *sys.argv[1:]])
+    command = command_of("python benchmarks/slowdown.py", sys.argv[1:])
     facts = describe(command, asked.peers, (before, load()), monotonic() - begin)
     if asked.json:
         figures = [{**one._asdict(), "call": one.call._asdict()} for one in found]
         print(json.dumps({"machine": facts, "figures": figures, "missing": missing}, indent=1))
     else:
         print(f"{slowdown_table(found, missing)}\n\n{caption(facts)}")
+    keep(asked.keep, facts, _figures(found))
     raise SystemExit(1 if OURS in missing else 0)
 
 
@@ -96,6 +105,20 @@ def slowdown_of(name: str, rounds: list[dict[str, Any]]) -> Slowdown:
     calls = combined([latency(one["times_ns"], timer_ns=one["timer_ns"]) for one in rounds])
     thread = slowdown([pair for one in rounds for pair in one["thread_pairs_s"]])
     return Slowdown(name, slowdown(pairs), low, high, thread, calls, len(pairs))
+
+
+def _figures(found: list[Slowdown]) -> list[Figure]:
+    others = {one.name: one.call.p50 for one in found if one.name not in (OURS, CONTROL.name)}
+    return [
+        figure
+        for one in found
+        if one.name == OURS
+        for figure in (
+            *slowdown_figures(one.slowdown, one.thread),
+            lower("in training, p50", one.call.p50, "µs", others, bound=1.35),
+            lower("in training, p99", one.call.p99, "µs"),
+        )
+    ]
 
 
 def slowdown_table(found: list[Slowdown], missing: dict[str, str]) -> str:

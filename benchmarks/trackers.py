@@ -30,7 +30,7 @@ import asyncpg  # noqa: E402
 from benchmarks.ceilings import CALLS, LEAST_RUNS, SHARES  # noqa: E402
 from benchmarks.environments import Missing  # noqa: E402
 from benchmarks.filled_log import Log, fill, fold, running_log  # noqa: E402
-from benchmarks.history import Shape, records  # noqa: E402
+from benchmarks.finished_runs import Shape, records  # noqa: E402
 from benchmarks.machine import caption, describe, load  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.replays import replay, verify  # noqa: E402

@@ -37,6 +37,7 @@ def figures(name: str, **changed: Any) -> Figures:
         cpu_us=2.0,
         server_cpu_us=0.0,
         slowdown=1.01,
+        thread_slowdown=1.005,
         in_training=CALL,
         calls=2_000,
         lost=0,
@@ -92,7 +93,7 @@ def test_the_slowdown_is_the_median_of_the_pairs() -> None:
 def test_figures_come_from_all_rounds() -> None:
     run = {"times_ns": [1_050], "max_ns": 1_050, "calls": 1, "points": 10, "lost": 2, "wall_s": 0.5, "cpu_s": 1e-5}
     one = {"import_ms": 3.0, "start_ms": 1.0, "timer_ns": 50, "scalars_1": run, "scalars_10": run, "server_cpu_s": 4e-5}
-    training = {"pairs_s": [[1.0, 1.5]], "times_ns": [2_050], "timer_ns": 50}
+    training = {"pairs_s": [[1.0, 1.5]], "thread_pairs_s": [[1.0, 1.2]], "times_ns": [2_050], "timer_ns": 50}
 
     found = figures_of("tool", [one, {**one, "import_ms": 2.0}], training)
 
@@ -106,6 +107,7 @@ def test_figures_come_from_all_rounds() -> None:
         cpu_us=pytest.approx(1.0),
         server_cpu_us=pytest.approx(2.0),
         slowdown=1.5,
+        thread_slowdown=1.2,
         in_training=Latency(2.0, 2.0, 2.0),
         calls=4,
         lost=8,
