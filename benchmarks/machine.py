@@ -65,11 +65,11 @@ def load() -> float:
     return os.getloadavg()[0]
 
 
-def commit() -> tuple[str, bool]:
-    """Return the commit of the tree, "unknown" outside of git, and whether the tree has changes that are not in it."""
+def commit(tree: Path = ROOT) -> tuple[str, bool]:
+    """Return the commit of a tree, "unknown" outside of git, and whether the tree has changes that are not in it."""
     try:
-        changed = _git("status", "--porcelain", "--", "gateway", "schemas", "consumers", "benchmarks/*.py")
-        return _git("rev-parse", "HEAD"), bool(changed)
+        changed = _git(tree, "status", "--porcelain", "--", "gateway", "schemas", "consumers", "benchmarks/*.py")
+        return _git(tree, "rev-parse", "HEAD"), bool(changed)
     except (OSError, subprocess.CalledProcessError):
         return "unknown", False
 
@@ -79,8 +79,8 @@ def _commit() -> str:
     return f"{sha[:8]} with uncommitted changes" if dirty else sha[:8]
 
 
-def _git(*words: str) -> str:
-    return subprocess.run(["git", "-C", str(ROOT), *words], check=True, capture_output=True, text=True).stdout.strip()
+def _git(tree: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(tree), *words], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _cpu() -> str:

@@ -28,9 +28,11 @@ def add_keep(parser: argparse.ArgumentParser) -> None:
 
 
 def keep(path: Path | None, facts: dict[str, Any], figures: Sequence[Figure]) -> None:
-    """Append a run to the file that --keep names, if any; `facts` are those of `describe`."""
+    """Append a run to the file that --keep names, if any; `facts` are those of `describe`. Exits without figures."""
     if path is None:
         return
+    if not figures:
+        raise SystemExit("benchmarks: nothing was measured, so nothing is kept")
     sha, dirty = commit()
     machine = {name: facts[name] for name in MACHINE}
     load = (facts["load_before"], facts["load_after"])

@@ -39,7 +39,8 @@ def baseline_of(entries: Sequence[Entry], new: Entry) -> Entry | None:
     """Return the last run of the same command on the same kind of machine, or else on any; None if there is none."""
     same = [entry for entry in entries if entry.command == new.command]
     here = [entry for entry in same if entry.machine == new.machine]
-    return (here or same or [None])[-1]
+    found = here or same
+    return found[-1] if found else None
 
 
 def _by_command(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
