@@ -65,7 +65,7 @@ def main() -> None:
     command = command_of("python benchmarks/agent.py", sys.argv[1:])
     facts = describe(command, (), (before, load()), perf_counter() - began)
     figures = [
-        lower(f"records of {shape} points: CPU, agent", one["agent"], "µs/record", {"plain loop": one["loop"]})
+        lower(f"{shape} points: CPU, agent", one["agent"], "µs/record", {"plain loop": one["loop"]})
         for shape, one in cpu_us.items()
     ]
     keep(asked.keep, facts, figures)

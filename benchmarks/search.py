@@ -94,7 +94,8 @@ def main() -> None:
     print(table(found))
     facts = describe(f"python -m benchmarks.search --runs {runs}", [], (before, load()), perf_counter() - started)
     print(f"\n{caption(facts)}")
-    keep(asked.keep, facts, [lower(f"`{one.text}` by {one.order}: median", one.median_ms, "ms") for one in found])
+    figures = [lower(f"{one.text or 'all'} by {one.order}: median", one.median_ms, "ms") for one in found]
+    keep(asked.keep, facts, figures)
 
 
 class Searched(NamedTuple):
