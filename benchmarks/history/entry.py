@@ -14,6 +14,10 @@ from typing import Any, NamedTuple
 from benchmarks.history.figure import Figure, check
 
 HISTORY = Path(__file__).parents[1] / "history.jsonl"
+KINDS: dict[str, type] = {
+    "time": str, "commit": str, "dirty": bool, "machine": dict, "command": str, "versions": list, "load": list,
+    "figures": list,
+}  # fmt: skip
 MACHINE = ("cpu", "cores", "memory_gib", "system", "python")
 
 
@@ -62,12 +66,12 @@ def parse(line: str) -> Entry:
     if not isinstance(found, dict):
         raise ValueError("not an object")
     _has(found, Entry._fields, "the entry")
-    if not isinstance(found["figures"], list) or not isinstance(found["machine"], dict):
-        raise ValueError("figures must be a list, machine an object")
+    for name, kind in KINDS.items():
+        if not isinstance(found[name], kind):
+            raise ValueError(f"{name} is {found[name]!r}, not a {kind.__name__}")
     _has(found["machine"], MACHINE, "machine")
-    for name in ("time", "commit", "command"):
-        if not isinstance(found[name], str):
-            raise ValueError(f"{name} is {found[name]!r}, not a string")
+    if len(found["load"]) != 2 or not all(type(one) in (int, float) for one in found["load"]):
+        raise ValueError(f"load is {found['load']!r}, not two numbers")
     return Entry(**{**found, "figures": [_figure(one) for one in found["figures"]]})
 
 

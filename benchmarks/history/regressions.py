@@ -38,7 +38,7 @@ def check_ratios(new: Sequence[Entry], history: Sequence[Entry], bound: float | 
         lacking = set.intersection(*(set(not_measured(before, run)) for run in runs))
         failures += [f"`{command}`: {what} was not measured; commit {before.label} has it" for what in sorted(lacking)]
         worse = [one for one in ratios if one.is_worse]
-        failures += [_sentence(one, before) for one in worse]
+        failures += [_sentence(one, before, runs[-1]) for one in worse]
         if not worse and not lacking:
             passed.append(f"`{command}`: none of {len(ratios)} ratios is worse than its bound (commit {before.label})")
     return Verdict(failures, passed)
@@ -57,8 +57,9 @@ def _best_of(runs: Sequence[Sequence[Change]]) -> list[Change]:
     return list(best.values())
 
 
-def _sentence(one: Change, before: Entry) -> str:
+def _sentence(one: Change, before: Entry, after: Entry) -> str:
+    loads = f"load average {after.load[0]:g} on {after.machine['cores']} cores, {before.load[0]:g} then"
     return (
         f"`{one.command}`: {one.figure} {one.unit} is {one.after:.4g}, and was {one.before:.4g} at commit "
-        f"{before.label}: {one.worse:.2f} times worse; the bound is {one.bound:g}"
+        f"{before.label}: {one.worse:.2f} times worse; the bound is {one.bound:g} ({loads})"
     )

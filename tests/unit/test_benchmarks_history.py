@@ -106,9 +106,11 @@ def broken(**changed: Any) -> str:
         ("[1]", "not an object"),
         ("{}", "the entry lacks time, commit"),
         (broken(host="x"), "has host, which this release does not know"),
-        (broken(commit=1), "commit is 1, not a string"),
+        (broken(commit=1), "commit is 1, not a str"),
+        (broken(dirty="no"), "dirty is 'no', not a bool"),
+        (broken(load=[1, "2"]), "load is [1, '2'], not two numbers"),
         (broken(machine={}), "machine lacks cpu, cores"),
-        (broken(figures={}), "figures must be a list"),
+        (broken(figures={}), "figures is {}, not a list"),
         (broken(figures=[3]), "the figure 3 is not an object"),
         (broken(figures=[{"name": "p50"}]), "the figure 'p50' lacks value"),
         (broken(figures=[{**lower("p50", 1.0, "µs")._asdict(), "value": "1"}]), "p50: value is '1'"),
@@ -262,7 +264,7 @@ def test_a_ratio_that_got_worse_than_its_bound_fails() -> None:
 
     assert verdict.failures == [
         "`python benchmarks/emit.py`: p50 ÷ peer is 0.75, and was 0.5 at commit 11111111: 1.50 times worse; "
-        "the bound is 1.25"
+        "the bound is 1.25 (load average 0.1 on 2 cores, 0.1 then)"
     ]
 
 
