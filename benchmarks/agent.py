@@ -1,7 +1,7 @@
 """
 Compare the Faust agent with a plain loop around getmany: the same log, the same worker, a database each.
 
-    python benchmarks/agent.py
+    python benchmarks/agent.py             # --keep adds the figures to the history
 
 Shows what the agent costs, so that the choice between the two can be reviewed. Records of 1,000 points stand for busy
 producers, records of 16 points for many calm ones.
@@ -9,6 +9,7 @@ producers, records of 16 points for many calm ones.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import multiprocessing
 import sys
@@ -23,6 +24,9 @@ from aiokafka import AIOKafkaProducer  # noqa: E402
 
 from benchmarks.contestants import report  # noqa: E402
 from benchmarks.growth import RecordLog  # noqa: E402
+from benchmarks.history.figure import lower  # noqa: E402
+from benchmarks.history.keeping import add_keep, keep  # noqa: E402
+from benchmarks.machine import command_of, describe, load  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.services import running_kafka  # noqa: E402
 from benchmarks.system import TOPIC, create_database, running_materialiser, running_postgres  # noqa: E402
@@ -41,7 +45,10 @@ SHAPES = ((1_000, 1, 1_000), (5_000, 1, 16))  # records, series, points of each
 
 def main() -> None:
     """Write each log, read it with both readers, and print a table."""
-    rows = []
+    parser = argparse.ArgumentParser(description="Compare the Faust agent with a plain loop around getmany.")
+    add_keep(parser)
+    asked = parser.parse_args()
+    rows, cpu_us, began, before = [], dict[str, dict[str, float]](), perf_counter(), load()
     with scratch() as name, running_postgres(Path(name) / "postgres") as store:
         for turn, (records, series, points) in enumerate(SHAPES):
             folder = Path(name) / f"turn-{turn}"
@@ -52,8 +59,16 @@ def main() -> None:
                     dsn = asyncio.run(create_database(store.address, f"{reader.__name__[1:]}_{turn}"))
                     wall_s, cpu_s = reader(folder, kafka.address, dsn, records)
                     cells = [f"{records:,} of {series * points:,}", reader.__name__[1:], number(records / wall_s)]
+                    cpu_us.setdefault(cells[0], {})[cells[1]] = cpu_s * 1e6 / records
                     rows.append([*cells, number(wall_s * 1e6 / records), number(cpu_s * 1e6 / records)])
     print(markdown(("records and points", "reader", "records/s", "µs a record", "CPU µs a record"), rows))
+    command = command_of("python benchmarks/agent.py", sys.argv[1:])
+    facts = describe(command, (), (before, load()), perf_counter() - began)
+    figures = [
+        lower(f"{shape} points: CPU, agent", one["agent"], "µs/record", {"plain loop": one["loop"]})
+        for shape, one in cpu_us.items()
+    ]
+    keep(asked.keep, facts, figures)
 
 
 async def _write(bootstrap: str, records: int, series: int, points: int) -> None:

@@ -33,9 +33,12 @@ from aiokafka import AIOKafkaProducer  # noqa: E402
 from benchmarks.alert_load import POINTS, RUNS, Firing, Load, load, rules  # noqa: E402
 from benchmarks.environments import Missing  # noqa: E402
 from benchmarks.filled_log import Log, fill, fold, position, running_log  # noqa: E402
-from benchmarks.machine import caption, describe  # noqa: E402
+from benchmarks.history.figure import Figure, higher, lower  # noqa: E402
+from benchmarks.history.keeping import add_keep, keep  # noqa: E402
+from benchmarks.machine import caption, command_of, describe  # noqa: E402
 from benchmarks.machine import load as load_average  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
+from benchmarks.reference import LOOP, reference_us  # noqa: E402
 from benchmarks.services import Server  # noqa: E402
 from consumers.alerts.backtest import TestProgress, backtest  # noqa: E402
 from consumers.alerts.evaluator.evaluator import Evaluator  # noqa: E402
@@ -126,7 +129,7 @@ def main() -> None:
     asked = _options().parse_args()
     seconds = 10.0 if asked.quick else asked.seconds
     kills = [0.5] if asked.quick else [0.35, 0.7]
-    began, before = monotonic(), load_average()
+    began, before, reference = monotonic(), load_average(), reference_us()
     with scratch() as name, running_log(Path(name)) as log:
         report(f"saving {asked.rules:,} rules")
         saved = [encode(one) for one in rules(asked.rules, time_ns() // 1_000)]
@@ -146,11 +149,12 @@ def main() -> None:
         stored, transitions = asyncio.run(_stored(log))
         report("testing the same rules on the log")
         tested_s, tested = asyncio.run(_back_tested(log, compiled, Path(name)))
-    command = " ".join(["python", "benchmarks/alerts.py", *sys.argv[1:]])
+    command = command_of("python benchmarks/alerts.py", sys.argv[1:])
     facts = describe(command, (), (before, load_average()), monotonic() - began)
     lines = [f"{asked.rules:,} rules", *_speed(work, written, alerts, alone, cpu)]
     lines += [_firings(work, stored), _back_test(transitions, tested, tested_s)]
     print(json.dumps({"machine": facts, "lines": lines}) if asked.json else "\n".join([*lines, caption(facts)]))
+    keep(asked.keep, facts, _figures(work, written, alerts, alone, stored, reference))
     raise SystemExit(0 if sorted(stored) == sorted(work.expected) and transitions == tested else 1)
 
 
@@ -166,6 +170,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=int, default=50_000, help="points a second (default: 50,000)")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long points are written, s (default: 60)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_keep(parser)
     return parser
 
 
@@ -277,6 +282,21 @@ def _speed(work: Load, written: Written, alerts: Alerts, alone: float, cpu: dict
         f"{written.caught_up_s:.1f} s later: {end_to_end:,.0f} points/s",
         f"processor time a point: evaluating {per_point:.1f} µs; {others} (with what else uses them)",
         f"starts: {starts} s until it evaluates; processor time of all {starting:.1f} s",
+    ]
+
+
+def _figures(
+    work: Load, written: Written, alerts: Alerts, alone: float, stored: Sequence[Firing], reference: float
+) -> list[Figure]:
+    """Return the figures for the history; CPU times are compared with that of the reference loop, µs."""
+    found, loop = Counter(stored), {LOOP: reference}
+    return [
+        lower("evaluator alone: CPU", 1e6 / alone, "µs/point", loop),
+        lower("evaluating: CPU", 1e6 * alerts.evaluating_cpu_s / work.points, "µs/point", loop, bound=1.5),
+        higher("end to end", work.points / (written.seconds + written.caught_up_s), "points/s"),
+        lower("behind at the end", written.behind, "records"),
+        lower("firings missing", (Counter(work.expected) - found).total(), "firings"),
+        lower("firings twice", sum(count - 1 for count in found.values()), "firings"),
     ]
 
 

@@ -31,6 +31,7 @@ OURS = "gateway"
 PEERS = (
     Peer(OURS, "ours", "", (), "acknowledged by Kafka", "kafka"),
     Peer("gateway-offline", "ours", "", (), "in the journal on disk; `gateway sync` sends it", "kafka"),
+    Peer("json-lines", "json_lines", "", (), "each call writes a line to a file"),
     Peer("wandb", "wandb_offline", "wandb", ("wandb==0.31.0", NUMPY), "the .wandb file is closed", "", _WANDB),
     Peer("mlflow-file", "mlflow_runs", "mlflow", _MLFLOW, "each call appends to a file", "", _MLFLOW_SETTINGS),
     Peer("mlflow-sqlite", "mlflow_runs", "mlflow", _MLFLOW, "each call commits to SQLite", "", _MLFLOW_SETTINGS),
@@ -68,6 +69,9 @@ PEERS = (
         "tensorboardX", "tensorboard_files", "tensorboardx", ("tensorboardX==2.6.5", NUMPY), "the event file is closed"
     ),
 )
+
+# Logs nothing: its slowdown is the noise of the machine.
+CONTROL = Peer("nothing", "nothing", "", (), "")
 
 # For the same points in bulk, until the tool's own reader finds them; ours is a whole running system.
 INGEST_PEERS = (

@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is installed
 
-from benchmarks.history import Shape, plain_rows  # noqa: E402
+from benchmarks.finished_runs import Shape, plain_rows  # noqa: E402
 
 Row = tuple[int, int, Mapping[str, float]]  # step, time (µs), values by name
 Import = Callable[[str, Sequence[Row]], None]

@@ -23,7 +23,10 @@ from time import perf_counter, process_time
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from benchmarks.machine import caption, describe, load
+from benchmarks.history.figure import Figure, lower
+from benchmarks.history.keeping import add_keep, keep
+from benchmarks.machine import caption, command_of, describe, load
+from benchmarks.reference import LOOP, reference_us
 from benchmarks.search import execute, running_postgres
 from consumers.materialiser.fold.corners import corners_of
 from consumers.store.codec.copy_format import COLUMNS, copy_stream
@@ -175,6 +178,17 @@ def table(found: Sequence[Measured]) -> str:
     return "\n".join(lines)
 
 
+def figures(found: Sequence[Measured], reference: float) -> list[Figure]:
+    """Return all times for the history; CPU times are compared with that of the reference loop, µs."""
+    kept = list[Figure]()
+    for one in found:
+        for asked, (_, middle, busy) in one.ms.items():
+            name = f"{one.order}, {one.points:,} points, {asked}"
+            kept.append(lower(f"{name}: median", middle, "ms"))
+            kept.append(lower(f"{name}: CPU", busy, "ms", {LOOP: reference / 1_000}, bound=1.4))
+    return kept
+
+
 def main() -> None:
     """Read the options, measure, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
@@ -182,14 +196,17 @@ def main() -> None:
         "sizes", nargs="*", type=int, help="points of a series, multiples of a million or less than one"
     )
     parser.add_argument("--quick", action="store_true")
+    add_keep(parser)
     options = parser.parse_args()
-    started, before = perf_counter(), load()
+    started, before, reference = perf_counter(), load(), reference_us()
     sizes = options.sizes or (QUICK_SIZES if options.quick else SIZES)
     with tempfile.TemporaryDirectory(prefix="gateway-charts-") as folder, running_postgres(Path(folder)) as dsn:
         found = asyncio.run(run(dsn, sizes, FEW // 10 if options.quick else FEW, 9 if options.quick else 21))
     print(table(found))
-    command = f"python -m benchmarks.charts {' '.join(sys.argv[1:])}".strip()
-    print(f"\n{caption(describe(command, [], (before, load()), perf_counter() - started))}")
+    command = command_of("python -m benchmarks.charts", sys.argv[1:])
+    facts = describe(command, [], (before, load()), perf_counter() - started)
+    print(f"\n{caption(facts)}")
+    keep(options.keep, facts, figures(found, reference))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.catalogue import PEERS, Peer, chosen
 from benchmarks.environments import Missing, default_cache, python_of
+from benchmarks.history.keeping import add_keep
 from benchmarks.processes import measure
 from benchmarks.services import Server, running_kafka, running_mlflow
 from schemas.errors import TrackingError
@@ -68,6 +69,7 @@ def options(description: str, among: tuple[Peer, ...] = PEERS) -> argparse.Argum
     )
     parser.add_argument("--json", action="store_true", help="print figures and machine as JSON instead of a table")
     parser.add_argument("--write-docs", action="store_true", help="put the table into docs/benchmarks.md")
+    add_keep(parser)
     parser.add_argument("--cache", type=Path, default=default_cache(), help="folder of the tools' environments")
     return parser
 

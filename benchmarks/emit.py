@@ -24,8 +24,9 @@ sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is inst
 from benchmarks.catalogue import OURS  # noqa: E402
 from benchmarks.contestants import Contestant, options, prepared, report  # noqa: E402
 from benchmarks.environments import Missing  # noqa: E402
-from benchmarks.figures import Figures, figures_of  # noqa: E402
-from benchmarks.machine import caption, describe, load  # noqa: E402
+from benchmarks.figures import Figures, emit_figures, figures_of  # noqa: E402
+from benchmarks.history.keeping import keep  # noqa: E402
+from benchmarks.machine import caption, command_of, describe, load  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.table import emit_table, replaced  # noqa: E402
 
@@ -54,9 +55,10 @@ def main() -> None:
         for one in contestants
         if one.peer.name not in missing
     ]
-    command = " ".join(["python", "benchmarks/emit.py", *(word for word in sys.argv[1:] if word != "--write-docs")])
+    command = command_of("python benchmarks/emit.py", sys.argv[1:])
     facts = describe(command, asked.peers, (before, load()), monotonic() - ready)
     _publish(measured, missing, facts, as_json=asked.json, write=asked.write_docs)
+    keep(asked.keep, facts, emit_figures(measured, OURS))
     raise SystemExit(1 if OURS in missing else 0)
 
 

@@ -6,10 +6,12 @@ Rounds are combined by their median, so that one disturbed round does not matter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from statistics import median
 from typing import Any, NamedTuple
+
+from benchmarks.history.figure import RATIO, Figure, higher, lower
 
 
 class Latency(NamedTuple):
@@ -32,6 +34,7 @@ class Figures(NamedTuple):
     cpu_us: float  # user and system time of the process and its children per point kept, µs
     server_cpu_us: float  # the same for the server that was started for the tool
     slowdown: float  # duration of training steps with the tool, divided by that without it
+    thread_slowdown: float  # the same in CPU time of the training thread: no waits for other threads and programs
     in_training: Latency  # a call with 3 scalars inside the training loop
     calls: int  # timed calls of 1 and of 10 scalars, all rounds
     lost: int  # points that finish() reported as lost, all rounds
@@ -79,6 +82,7 @@ def figures_of(name: str, rounds: Sequence[dict[str, Any]], training: dict[str, 
         cpu_us=sum(run["cpu_s"] for run in runs) / points * 1e6 if points else 0.0,
         server_cpu_us=sum(one.get("server_cpu_s", 0.0) for one in rounds) / points * 1e6 if points else 0.0,
         slowdown=slowdown(training["pairs_s"]),
+        thread_slowdown=slowdown(training["thread_pairs_s"]),
         in_training=latency(training["times_ns"], timer_ns=training["timer_ns"]),
         calls=sum(run["calls"] for run in runs),
         lost=sum(run["lost"] for run in runs),
@@ -87,3 +91,34 @@ def figures_of(name: str, rounds: Sequence[dict[str, Any]], training: dict[str, 
 
 def _latency_of(one: dict[str, Any], key: str) -> Latency:
     return latency(one[key]["times_ns"], timer_ns=one["timer_ns"], max_ns=one[key]["max_ns"])
+
+
+def emit_figures(measured: Sequence[Figures], ours: str) -> list[Figure]:
+    """Return our figures and their ratios to those of the other tools; none if ours are missing."""
+    us = next((one for one in measured if one.name == ours), None)
+    if us is None:
+        return []
+
+    def others(part: Callable[[Figures], float]) -> dict[str, float]:
+        return {one.name: part(one) for one in measured if one.name != ours}
+
+    return [
+        lower("import", us.import_ms, "ms"),
+        lower("ready", us.ready_ms, "ms"),
+        lower("1 scalar, p50", us.one.p50, "µs", others(lambda one: one.one.p50)),
+        lower("1 scalar, p99", us.one.p99, "µs"),
+        lower("10 scalars, p50", us.ten.p50, "µs", others(lambda one: one.ten.p50)),
+        lower("10 scalars, p99", us.ten.p99, "µs"),
+        higher("until finished", us.points_per_s, "points/s", others(lambda one: one.points_per_s), bound=1.5),
+        lower("CPU", us.cpu_us, "µs/point", others(lambda one: one.cpu_us), bound=1.35),
+        lower("in training, p50", us.in_training.p50, "µs", others(lambda one: one.in_training.p50), bound=1.35),
+        *slowdown_figures(us.slowdown, us.thread_slowdown),
+    ]
+
+
+def slowdown_figures(wall: float, thread: float) -> list[Figure]:
+    """Return the slowdowns of a training loop, which are ratios to the same loop without the tool."""
+    return [
+        lower("slowdown", wall, RATIO, {"the loop alone": 1.0}, bound=1.15),
+        lower("slowdown in CPU time of the thread", thread, RATIO, {"the loop alone": 1.0}, bound=1.04),
+    ]

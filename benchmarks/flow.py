@@ -25,6 +25,8 @@ import asyncpg
 from benchmarks import board as at
 from benchmarks.board import Board
 from benchmarks.environments import Missing
+from benchmarks.figures import percentile
+from benchmarks.left_running import LeftRunning
 from benchmarks.processes import KEPT
 from benchmarks.system import System
 from gateway.local.supervision.process import kill_group
@@ -56,6 +58,29 @@ class Flow(NamedTuple):
     cpu_us: dict[str, float]  # per point, of each part
 
 
+class Pace(NamedTuple):
+    """Figures of one load."""
+
+    processes: int
+    points: int
+    points_per_s: float  # that became queryable
+    span_s: float  # over which the rate was measured
+    lag_ms: tuple[float, float, float, float]  # p50, p95, p99, max
+    dropped: int
+    cpu_us: dict[str, float]  # per point, of each part
+
+
+async def measure_pace(
+    system: System, wanted: Load, folder: Path, report: Callable[[str], None], *, settle_s: float
+) -> Pace:
+    """Run a load and return its figures; the rate counts from `settle_s` on. Raises Missing and ValueError."""
+    flow = await watch(system, wanted, folder, report)
+    speed, span_s = sustained(flow.seen, flow.began_ns, wanted.seconds, settle_s=settle_s)
+    lags = await lags_of(system.store, flow)
+    p50, p95, p99, most = (percentile(lags, percent) / 1e3 for percent in (50, 95, 99, 100))
+    return Pace(wanted.processes, flow.points, speed, span_s, (p50, p95, p99, most), flow.dropped, flow.cpu_us)
+
+
 async def watch(system: System, load: Load, folder: Path, report: Callable[[str], None]) -> Flow:
     """Run a load until all its points are queryable. Raises Missing when that takes more than DRAIN_TIMEOUT_S."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,12 +88,12 @@ async def watch(system: System, load: Load, folder: Path, report: Callable[[str]
     runs = [f"{load.name}-{number}" for number in range(load.processes)]
     connection = await asyncpg.connect(system.store)
     try:
-        with _emitting(system, load, folder) as child:
+        with _emitting(system, load, folder) as (child, others):
             await _until_ready(board, child, folder / f"{load.name}.log")
-            before = system.cpu_s()
+            before = system.cpu_s() | others.cpu_s()
             board.set_head(at.START, time_ns() + 200_000_000)
             seen, by_run = await _follow(connection, board, runs, child, load, report)
-            after = system.cpu_s()
+            after = system.cpu_s() | others.cpu_s()
             await _until_ended(child)
     finally:
         await connection.close()
@@ -76,12 +101,12 @@ async def watch(system: System, load: Load, folder: Path, report: Callable[[str]
         raise Missing(f"a producer failed: {_last_line(folder / f'{load.name}.log')}")
     points = sum(board.column(at.EMITTED))
     cpu = {"producers": sum(board.column(at.CPU_US)) / points}
-    cpu |= {part: (after[part] - before[part]) * 1e6 / points for part in after}
+    cpu |= {part: (after[part] - before.get(part, 0.0)) * 1e6 / points for part in after}
     return Flow(points, sum(board.column(at.DROPPED)), min(board.column(at.BEGAN)), seen, by_run, cpu)
 
 
 @contextmanager
-def _emitting(system: System, load: Load, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _emitting(system: System, load: Load, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], LeftRunning]]:
     request = {
         **load._asdict(),
         "rate": load.rate / load.processes,
@@ -100,11 +125,13 @@ def _emitting(system: System, load: Load, folder: Path) -> Iterator[subprocess.P
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        others = LeftRunning(folder / "home", child.pid)
         try:
-            yield child
+            yield child, others
         finally:
             kill_group(child.pid)
             child.wait()
+            others.end()
 
 
 async def _until_ready(board: Board, child: subprocess.Popen[bytes], log: Path) -> None:

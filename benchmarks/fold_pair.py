@@ -114,10 +114,12 @@ def _child(tree: Path, dsn: str, name: str) -> dict[str, float]:
     return found
 
 
-def compare(dsn: str, other: Path, count: int) -> None:
-    """Print a table of both trees."""
-    from benchmarks.machine import load
+def compare(dsn: str, other: Path, count: int) -> list[Any]:
+    """Print a table of both trees; returns the figures of this one for the history, compared with the other."""
+    from benchmarks.history.figure import lower
+    from benchmarks.machine import commit, load
 
+    figures = []
     print(
         "| what is folded | tree | worker, µs a point | PostgreSQL | together | ratio |\n|---|---|---:|---:|---:|---:|"
     )
@@ -131,8 +133,11 @@ def compare(dsn: str, other: Path, count: int) -> None:
             low, middle, high = quantiles(ratios, n=4, method="inclusive")
             mark = f"{ratio:.3f} of the best, {middle:.3f} median ({low:.3f} to {high:.3f})" if at else ""
             print(f"| {name} | {tree} | {best[0]:.3f} | {best[1]:.3f} | {min(one[at] for one in sums):.3f} | {mark} |")
+        least = [min(one[at] for one in sums) for at in (0, 1)]
+        figures.append(lower(f"fold, {name}: CPU", least[1], "µs/point", {commit(other)[0][:8]: least[0]}, bound=1.1))
         print(f"load average {load():.1f}", file=sys.stderr, flush=True)
     print(f"\nTarget: a ratio of at most {TARGET}.")
+    return figures
 
 
 def main() -> None:
@@ -142,16 +147,23 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3 rounds, a minute")
     parser.add_argument("--fold", help=argparse.SUPPRESS)
     parser.add_argument("--dsn", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.fold:
+    if "--fold" in sys.argv:  # the other tree may have no history
+        options = parser.parse_args()
         print(json.dumps(asyncio.run(fold(options.dsn, SHAPES[options.fold]))))
         return
-    if options.other is None:
-        parser.error("give --other FOLDER")
+    from benchmarks.history.keeping import add_keep, keep
+    from benchmarks.machine import command_of, describe, load
     from benchmarks.search import running_postgres
 
+    add_keep(parser)
+    options = parser.parse_args()
+    if options.other is None:
+        parser.error("give --other FOLDER")
+    began, before = perf_counter(), load()
     with tempfile.TemporaryDirectory(prefix="gateway-fold-") as folder, running_postgres(Path(folder)) as dsn:
-        compare(dsn, options.other.resolve(), QUICK_ROUNDS if options.quick else ROUNDS)
+        figures = compare(dsn, options.other.resolve(), QUICK_ROUNDS if options.quick else ROUNDS)
+    command = command_of("python benchmarks/fold_pair.py", sys.argv[1:])
+    keep(options.keep, describe(command, (), (before, load()), perf_counter() - began), figures)
 
 
 if __name__ == "__main__":

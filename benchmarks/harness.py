@@ -22,7 +22,7 @@ import signal
 import sys
 from array import array
 from pathlib import Path
-from time import perf_counter, perf_counter_ns, process_time, sleep, time
+from time import perf_counter, perf_counter_ns, process_time, sleep, thread_time, time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,14 +169,14 @@ def measure_training(adapter: ModuleType, workspace: Workspace, request: dict[st
     training = load_file(HERE / "training.py")
     adapter.load()
     _, many, finish = adapter.start(workspace)
-    network, spent, pairs, step = training.Network(), [], [], 0
+    network, spent, pairs, thread_pairs, step = training.Network(), [], [], [], 0
     for _ in range(100):
         network.step()
     for pair in range(request["pairs"]):
-        block = {}
+        block, thread = {}, {}
         for logs in (False, True) if pair % 2 else (True, False):  # neither side always has the warmer machine
             sleep(request["rest_s"])  # otherwise background work of the tool would slow the block without it
-            begin = perf_counter()
+            begin, used = perf_counter(), thread_time()
             for _ in range(request["steps"]):
                 facts = network.step()
                 if logs:
@@ -184,10 +184,11 @@ def measure_training(adapter: ModuleType, workspace: Workspace, request: dict[st
                     many(facts, step=step)
                     spent.append(perf_counter_ns() - before)
                     step += 1
-            block[logs] = perf_counter() - begin
+            block[logs], thread[logs] = perf_counter() - begin, thread_time() - used
         pairs.append([block[False], block[True]])
+        thread_pairs.append([thread[False], thread[True]])
     finish()
-    return {"pairs_s": pairs, "steps": request["steps"], "times_ns": spent, "timer_ns": timer_ns()}
+    return {"pairs_s": pairs, "thread_pairs_s": thread_pairs, "times_ns": spent, "timer_ns": timer_ns()}
 
 
 def log_and_end(adapter: ModuleType, workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:

@@ -26,12 +26,13 @@ import asyncpg  # noqa: E402
 from benchmarks.catalogue import INGEST_PEERS, OURS, Peer  # noqa: E402
 from benchmarks.contestants import options, report  # noqa: E402
 from benchmarks.environments import Missing, python_of  # noqa: E402
-from benchmarks.figures import percentile  # noqa: E402
-from benchmarks.flow import Load, lags_of, sustained, watch  # noqa: E402
+from benchmarks.flow import Load, Pace, measure_pace, watch  # noqa: E402
 from benchmarks.growth import measure_growth  # noqa: E402
-from benchmarks.ingest_tables import Bulk, Found, Pace, ingest_tables  # noqa: E402
-from benchmarks.machine import caption, describe, load  # noqa: E402
+from benchmarks.history.keeping import keep  # noqa: E402
+from benchmarks.ingest_tables import Bulk, Found, ingest_figures, ingest_tables  # noqa: E402
+from benchmarks.machine import caption, command_of, describe, load  # noqa: E402
 from benchmarks.processes import measure, scratch  # noqa: E402
+from benchmarks.reference import reference_us  # noqa: E402
 from benchmarks.system import System, create_database, running_system  # noqa: E402
 from benchmarks.table import replaced  # noqa: E402
 from schemas.errors import TrackingError  # noqa: E402
@@ -67,16 +68,17 @@ def main() -> None:
     parser.add_argument("--producers", type=int, default=2, help="processes that emit at full speed")
     asked = parser.parse_args()
     plan = QUICK if asked.quick else FULL
-    before = load()
+    before, reference = load(), reference_us()
     with scratch() as name:
         run = Run(Path(name), plan, asked.producers, asked.cache)
         found = run.everything(asked.peers, quick=asked.quick)
-    command = " ".join(["python", "benchmarks/ingest.py", *(word for word in sys.argv[1:] if word != "--write-docs")])
+    command = command_of("python benchmarks/ingest.py", sys.argv[1:])
     facts = describe(command, asked.peers, (before, load()), monotonic() - run.began)
     content = f"{ingest_tables(found, run.missing, OURS)}\n\n{caption(facts)}"
     print(json.dumps(_plain(found, facts, run.missing), indent=1) if asked.json else content)
     if asked.write_docs:
         DOCS.write_text(replaced(DOCS.read_text(encoding="utf-8"), "ingest", content), encoding="utf-8")
+    keep(asked.keep, facts, ingest_figures(found, OURS, reference))
     raise SystemExit(0 if found.full and found.steady else 1)
 
 
@@ -127,12 +129,7 @@ class Run:
         return found._replace(steady=self._tried("lag under steady load", self._pace(system, steady)))
 
     async def _pace(self, system: System, wanted: Load) -> Pace:
-        flow = await watch(system, wanted, self._folder / "producers", report)
-        speed, span_s = sustained(flow.seen, flow.began_ns, wanted.seconds, settle_s=self._plan.settle_s)
-        lags = await lags_of(system.store, flow)
-        lag_ms = tuple(percentile(lags, percent) / 1e3 for percent in (50, 95, 99, 100))
-        p50, p95, p99, most = lag_ms
-        return Pace(wanted.processes, flow.points, speed, span_s, (p50, p95, p99, most), flow.dropped, flow.cpu_us)
+        return await measure_pace(system, wanted, self._folder / "producers", report, settle_s=self._plan.settle_s)
 
     def _bulks(self, system: System, peers: list[Peer], pythons: dict[Peer, Path | None]) -> list[Bulk]:
         found = []

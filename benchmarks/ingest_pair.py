@@ -20,13 +20,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import monotonic, perf_counter
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is installed
 
 from benchmarks.environments import Missing  # noqa: E402
-from benchmarks.machine import load  # noqa: E402
+from benchmarks.history.figure import Figure, higher, lower  # noqa: E402
+from benchmarks.history.keeping import add_keep, keep  # noqa: E402
+from benchmarks.machine import command_of, commit, describe, load  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.services import running_kafka  # noqa: E402
 from benchmarks.system import TOPIC  # noqa: E402
@@ -118,8 +120,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--other", type=Path, required=True, help="the tree that this one is compared with")
     parser.add_argument("--quick", action="store_true", help="15 rounds instead of 60")
+    add_keep(parser)
     options = parser.parse_args()
     trees = (options.other.resolve(), ROOT)
+    began, loads, figures = monotonic(), load(), list[Figure]()
     with scratch() as name, ExitStack() as stack:
         kafka = stack.enter_context(running_kafka(Path(name) / "kafka", own=True))
         servers = [
@@ -143,7 +147,12 @@ def main() -> None:
             ratio = f"{best[1] / best[0]:.3f} of the best, {middle:.3f} median of the rounds"
             for at, tree in enumerate(("other", "this")):
                 print(f"| {series} series | {tree} | {best[at]:.0f} | {rate[at]:.0f} | {ratio if at else ''} |")
+            other, what = commit(trees[0])[0][:8], f"20 records of {series} series"
+            figures.append(lower(f"{what}: CPU", best[1], "µs/request", {other: best[0]}, bound=1.1))
+            figures.append(higher(f"{what}: one client", rate[1], "requests/s", {other: rate[0]}))
     print(f"\nTarget: a ratio of at most {TARGET}. Load average {load():.1f}.")
+    command = command_of("python benchmarks/ingest_pair.py", sys.argv[1:])
+    keep(options.keep, describe(command, (), (loads, load()), monotonic() - began), figures)
 
 
 if __name__ == "__main__":

@@ -7,26 +7,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from benchmarks.flow import Pace
 from benchmarks.growth import Chart, Growth
+from benchmarks.history.figure import Figure, higher, lower
+from benchmarks.reference import LOOP
 from benchmarks.table import markdown, number, ratio
 
 TARGET_POINTS_PER_S, TARGET_LAG_MS, TARGET_CHART_MS = 300_000, 500, 20
+RAW = {"its three numbers": 24.0}  # step, time and value, 8 bytes each
+CPU_BOUNDS = {"producers": 1.25, "all parts": 1.25}  # what the others need depends on how busy the machine is
+LAGS = ("p50", "p95", "p99", "max")
 FIGURES_HEAD = ("what", "figure", "target")
 CPU_HEAD = ("part", "as fast as it goes: µs a point", "cores", "at a pace: µs a point", "cores")
 GROWTH_HEAD = ("what grows", "sizes", "µs a point", "× 10 costs")
 PEERS_HEAD = ("tool", "points", "s until queryable", "points/s", "× slower", "queryable means")
-
-
-class Pace(NamedTuple):
-    """Figures of one load."""
-
-    processes: int
-    points: int
-    points_per_s: float  # that became queryable
-    span_s: float  # over which the rate was measured
-    lag_ms: tuple[float, float, float, float]  # p50, p95, p99, max
-    dropped: int
-    cpu_us: dict[str, float]  # per point, of each part
 
 
 class Bulk(NamedTuple):
@@ -118,3 +112,37 @@ def _bulks(bulks: Sequence[Bulk], missing: Mapping[str, str], ours: str) -> list
         rows.append((one.name, f"{one.points:,}", number(one.seconds), speed, slower, one.means))
     rows += [(name, "missing", why, "", "", "") for name, why in missing.items() if " " not in name]
     return rows
+
+
+def ingest_figures(found: Found, ours: str, reference_us: float) -> list[Figure]:
+    """Return all figures for the history; CPU times are compared with `reference_us`, that of the reference loop."""
+    figures = [
+        *pace_figures("full speed", found.full, reference_us),
+        *pace_figures("steady", found.steady, reference_us),
+    ]
+    if found.store_bytes:
+        sizes = {"PostgreSQL": found.store_bytes, "Kafka": found.log_bytes}
+        figures += [lower(f"size in {name}", size, "bytes/point", RAW, bound=1.05) for name, size in sizes.items()]
+    for one in found.growths:
+        for at, (size, cost) in enumerate(zip(one.sizes, one.us_per_point, strict=True)):
+            others = {f"{one.sizes[at - 1]:,}": one.us_per_point[at - 1]} if at else {}
+            figures.append(lower(f"fold, {one.what}: {size:,}", cost, "µs/point", others, bound=2.0))
+    figures += [lower(f"chart of {one.points:,} points", one.median_ms, "ms") for one in found.charts]
+    others = {one.name: one.points_per_s for one in found.bulks if one.name != ours}
+    return figures + [higher("bulk", one.points_per_s, "points/s", others) for one in found.bulks if one.name == ours]
+
+
+def pace_figures(name: str, pace: Pace | None, reference_us: float) -> list[Figure]:
+    """Return the figures of a load; CPU times are compared with `reference_us`, that of the reference loop."""
+    if pace is None:
+        return []
+    cpu = {**pace.cpu_us, "all parts": sum(pace.cpu_us.values())}
+    return [
+        higher(f"{name}: queryable", pace.points_per_s, "points/s"),
+        lower(f"{name}: lost", pace.dropped, "points"),
+        *(
+            lower(f"{name}: CPU, {part}", used, "µs/point", {LOOP: reference_us}, bound=CPU_BOUNDS.get(part, 1.75))
+            for part, used in cpu.items()
+        ),
+        *(lower(f"{name}: lag {part}", lag, "ms") for part, lag in zip(LAGS, pace.lag_ms, strict=True)),
+    ]

@@ -23,7 +23,9 @@ sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is inst
 from benchmarks.catalogue import OURS  # noqa: E402
 from benchmarks.contestants import Contestant, options, prepared, report  # noqa: E402
 from benchmarks.environments import Missing  # noqa: E402
-from benchmarks.machine import caption, describe, load  # noqa: E402
+from benchmarks.history.figure import Figure, higher  # noqa: E402
+from benchmarks.history.keeping import keep  # noqa: E402
+from benchmarks.machine import caption, command_of, describe, load  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.table import KILL_HEAD, kill_table, replaced  # noqa: E402
 
@@ -50,7 +52,7 @@ def main() -> None:
                 found[one.peer.name] = {case: _kept(one, Path(name) / one.peer.name, case) for case in CASES}
             except Missing as error:
                 missing[one.peer.name] = str(error)
-    command = " ".join(["python", "benchmarks/kill.py", *(word for word in sys.argv[1:] if word != "--write-docs")])
+    command = command_of("python benchmarks/kill.py", sys.argv[1:])
     facts = describe(command, asked.peers, (before, load()), monotonic() - begin)
     durable = {peer.name: peer.durable for peer in asked.peers}
     rows = [[name, *map("{:,}".format, kept.values()), durable[name]] for name, kept in found.items()]
@@ -59,6 +61,7 @@ def main() -> None:
     print(json.dumps({"machine": facts, "kept": found, "missing": missing}, indent=1) if asked.json else content)
     if asked.write_docs:
         DOCS.write_text(replaced(DOCS.read_text(encoding="utf-8"), "kill", content), encoding="utf-8")
+    keep(asked.keep, facts, _figures(found.get(OURS, {})))
     raise SystemExit(1 if OURS in missing else 0)
 
 
@@ -70,6 +73,14 @@ def _kept(one: Contestant, folder: Path, case: str) -> int:
     kept = int(one.measure("read", own, timeout_s=TIMEOUT_S)["kept"])
     shutil.rmtree(own, ignore_errors=True)
     return kept
+
+
+def _figures(kept: dict[str, int]) -> list[Figure]:
+    """Return ours: each row that is lost is a regression."""
+    return [
+        higher(f"rows kept, {case}", rows, "rows", {"all rows": CASES[case]["rows"]}, bound=1.0)
+        for case, rows in kept.items()
+    ]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,22 @@ from typing import Any
 from benchmarks.catalogue import Peer
 
 ROOT = Path(__file__).parents[1]
+PLACES = {"--write-docs": 0, "--json": 1, "--keep": 1, "--cache": 1, "--other": 1}  # option: values it may have
+
+
+def command_of(start: str, words: Sequence[str]) -> str:
+    """Return the command that repeats a measurement: without options that only name places, such as --keep FILE."""
+    kept, skipped = [start], 0
+    for word in words:
+        option, has_value, _ = word.partition("=")
+        if option in PLACES:
+            skipped = 0 if has_value else PLACES[option]
+        elif skipped and not word.startswith("-"):
+            skipped -= 1
+        else:
+            skipped = 0
+            kept.append(word)
+    return " ".join(kept)
 
 
 def describe(command: str, peers: Iterable[Peer], loads: tuple[float, float], seconds: float) -> dict[str, Any]:
@@ -49,17 +65,22 @@ def load() -> float:
     return os.getloadavg()[0]
 
 
-def _commit() -> str:
+def commit(tree: Path = ROOT) -> tuple[str, bool]:
+    """Return the commit of a tree, "unknown" outside of git, and whether the tree has changes that are not in it."""
     try:
-        short = _git("rev-parse", "--short", "HEAD")
-        changed = _git("status", "--porcelain", "--", "gateway", "schemas", "consumers", "benchmarks")
+        changed = _git(tree, "status", "--porcelain", "--", "gateway", "schemas", "consumers", "benchmarks/*.py")
+        return _git(tree, "rev-parse", "HEAD"), bool(changed)
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return f"{short} with uncommitted changes" if changed else short
+        return "unknown", False
 
 
-def _git(*words: str) -> str:
-    return subprocess.run(["git", "-C", str(ROOT), *words], check=True, capture_output=True, text=True).stdout.strip()
+def _commit() -> str:
+    sha, dirty = commit()
+    return f"{sha[:8]} with uncommitted changes" if dirty else sha[:8]
+
+
+def _git(tree: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(tree), *words], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _cpu() -> str:

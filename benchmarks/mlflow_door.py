@@ -26,10 +26,11 @@ sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is inst
 
 from benchmarks.door_fill import fill_history, fill_runs  # noqa: E402
 from benchmarks.door_servers import Side, both_sides  # noqa: E402
-from benchmarks.door_tables import Row, door_table  # noqa: E402
+from benchmarks.door_tables import Row, door_figures, door_table  # noqa: E402
 from benchmarks.figures import percentile  # noqa: E402
+from benchmarks.history.keeping import add_keep, keep  # noqa: E402
 from benchmarks.http_load import Connection, Load, loaded  # noqa: E402
-from benchmarks.machine import caption, describe, load  # noqa: E402
+from benchmarks.machine import caption, command_of, describe, load  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.table import replaced  # noqa: E402
 
@@ -68,16 +69,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare the MLflow door with a stock MLflow server.")
     parser.add_argument("--quick", action="store_true", help="small sizes, as a smoke test")
     parser.add_argument("--write-docs", action="store_true", help="write the tables into docs/benchmarks.md")
+    add_keep(parser)
     asked = parser.parse_args()
     before, began = load(), monotonic()
     with scratch() as name, both_sides(Path(name)) as sides:
         rows = [asyncio.run(Measuring(side, QUICK if asked.quick else FULL).everything()) for side in sides]
-    command = " ".join(["python", "benchmarks/mlflow_door.py", *(one for one in sys.argv[1:] if one != "--write-docs")])
+    command = command_of("python benchmarks/mlflow_door.py", sys.argv[1:])
     facts = describe(command, (), (before, load()), monotonic() - began)
     content = f"{door_table(*rows)}\n\n{caption(facts)}"
     print(content)
     if asked.write_docs:
         DOCS.write_text(replaced(DOCS.read_text(encoding="utf-8"), "mlflow-door", content), encoding="utf-8")
+    keep(asked.keep, facts, door_figures(*rows))
 
 
 class Measuring:

@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaProducer
 from benchmarks.environments import Missing
 from benchmarks.figures import percentile
 from benchmarks.filled_log import Log, running_log
-from benchmarks.history import STEPS_A_BATCH, Shape, Training
+from benchmarks.finished_runs import STEPS_A_BATCH, Shape, Training
 from benchmarks.system import TOPIC, running_materialiser
 from benchmarks.targets import Target, empty_target
 from benchmarks.watched import Watched

@@ -163,8 +163,8 @@ async def first(browser: Any, url: str, shown: str, times: int) -> list[float]:
     return found
 
 
-async def workspace(browser: Any, url: str, seconds: float, query: str) -> None:
-    """Print how the workspace draws while points arrive."""
+async def workspace(browser: Any, url: str, seconds: float, query: str) -> dict[str, Any]:
+    """Print how the workspace draws while points arrive, and return that."""
     page = await browser.new_page(viewport={"width": 1440, "height": 900})
     page.on("pageerror", lambda error: print("page error:", error))
     session = await page.context.new_cdp_session(page)
@@ -197,6 +197,23 @@ async def workspace(browser: Any, url: str, seconds: float, query: str) -> None:
     else:
         print("  emit to pixel: the page does not say")
     await page.close()
+    return {"frames": frames, "tasks": len(tasks), "cpu": busy["TaskDuration"], "loaded": loaded, "delay": delay}
+
+
+def workspace_figures(found: dict[str, Any]) -> list[Any]:
+    """Return what the workspace needed, for the history."""
+    from benchmarks.history.figure import lower
+
+    frame, delay = {"a frame of 60 a second": 1_000 / 60}, found["delay"]
+    return [
+        lower("workspace: frame, p50", quantile(found["frames"], 0.5), "ms", frame),
+        lower("workspace: frame, p95", quantile(found["frames"], 0.95), "ms", frame, bound=1.5),
+        lower("workspace: frame, p99", quantile(found["frames"], 0.99), "ms"),
+        lower("workspace: tasks over 50 ms", found["tasks"], "tasks"),
+        lower("workspace: CPU of the page", found["cpu"], "% of a core"),
+        lower("workspace: to load", found["loaded"] / 1e6, "MB"),
+        *(lower(f"workspace: emit to pixel, {part}", float(delay[part]), "ms") for part in ("p50", "p99") if delay),
+    ]
 
 
 def quantile(values: list[float], part: float) -> float:
@@ -223,30 +240,35 @@ def memory_mib(process: int) -> tuple[float, float]:
     return found["VmRSS"], found["VmHWM"]
 
 
-async def show(url: str, api: int, system: Any, folder: Path, options: argparse.Namespace) -> None:
-    """Open the pages and print what they need."""
+async def show(url: str, api: int, system: Any, folder: Path, options: argparse.Namespace) -> list[Any]:
+    """Open the pages and print what they need; returns the figures for the history."""
     from playwright.async_api import async_playwright
 
+    from benchmarks.history.figure import lower
+
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    times = 3 if options.quick else 7
+    times, figures = 3 if options.quick else 7, []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         if options.only in ("", "workspace"):
             with training(system, folder, 3_600):  # until it is stopped
                 await until_stored(system.store, RUNS * CHARTS * HISTORY, "sweep-%")
-                await workspace(browser, url, options.seconds, options.query)
+                figures += workspace_figures(await workspace(browser, url, options.seconds, options.query))
         if options.only in ("", "run"):
-            await run_page(browser, url, api, system, folder, times)
+            found = await run_page(browser, url, api, system, folder, times)
+            figures.append(lower(f"run page with {SERIES:,} series: first chart", median(found), "ms"))
         if options.only in ("", "table"):
             await fill(system.store, options.runs)
             found = await first(browser, url, FIRST_ROWS, times)
             print(f"runs table with {options.runs:,} runs, first rows: {spread(found)} (target 1,000 ms);", end=" ")
             print(f"API memory {memory_mib(api)[0]:.0f} MiB", flush=True)
+            figures.append(lower(f"table of {options.runs:,} runs: first rows", median(found), "ms"))
         await browser.close()
+    return figures
 
 
-async def run_page(browser: Any, url: str, api: int, system: Any, folder: Path, times: int) -> None:
-    """Print how soon the page of a run with many series shows a chart."""
+async def run_page(browser: Any, url: str, api: int, system: Any, folder: Path, times: int) -> list[float]:
+    """Print how soon the page of a run with many series shows a chart; returns these times, ms."""
     with training(system, folder, 0, wide=True):
         await until_stored(system.store, SERIES * SERIES_POINTS, "wide")
     before = memory_mib(api)[0]
@@ -254,6 +276,7 @@ async def run_page(browser: Any, url: str, api: int, system: Any, folder: Path, 
     resident, peak = memory_mib(api)
     print(f"run page with {SERIES:,} series, first chart: {spread(found)} (target 1,000 ms);", end=" ")
     print(f"API memory {before:.0f} MiB before, {resident:.0f} after, peak {peak:.0f}", flush=True)
+    return found
 
 
 def spread(found: list[float]) -> str:
@@ -263,6 +286,8 @@ def spread(found: list[float]) -> str:
 
 def main() -> None:
     """Read the options and measure; or emit, as a child of this program."""
+    from benchmarks.history.keeping import add_keep, keep
+
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--seconds", type=float, default=0.0, help="of the workspace")
     parser.add_argument("--query", default="", help='added to the address of the workspace, such as "&smooth=ema:0.6"')
@@ -271,20 +296,23 @@ def main() -> None:
     parser.add_argument("--only", choices=("", "workspace", "run", "table"), default="", help="one of the pages")
     parser.add_argument("--emit", help=argparse.SUPPRESS)
     parser.add_argument("--wide", action="store_true", help=argparse.SUPPRESS)
+    add_keep(parser)
     options = parser.parse_args()
     if options.emit:
         emit(options.emit, options.seconds, options.wide)
         return
-    from benchmarks.machine import caption, describe, load
+    from benchmarks.machine import caption, command_of, describe, load
     from benchmarks.processes import scratch
     from benchmarks.system import running_system
 
     options.seconds = options.seconds or (12.0 if options.quick else 30.0)
     started, before = perf_counter(), load()
     with scratch() as name, running_system(Path(name)) as system, serving(system, Path(name)) as (url, api):
-        asyncio.run(show(url, api, system, Path(name), options))
-    command = f"python benchmarks/pages.py {' '.join(sys.argv[1:])}".strip()
-    print(f"\n{caption(describe(command, [], (before, load()), perf_counter() - started))}")
+        figures = asyncio.run(show(url, api, system, Path(name), options))
+    command = command_of("python benchmarks/pages.py", sys.argv[1:])
+    facts = describe(command, [], (before, load()), perf_counter() - started)
+    print(f"\n{caption(facts)}")
+    keep(options.keep, facts, figures)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,17 @@ import asyncio
 import os
 import sys
 import tempfile
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from benchmarks.charts import server_s
-from benchmarks.machine import caption, describe, load
+from benchmarks.history.figure import Figure, lower
+from benchmarks.history.keeping import add_keep, keep
+from benchmarks.machine import caption, command_of, describe, load
+from benchmarks.reference import LOOP, reference_us
 from benchmarks.search import LOAD, execute, running_postgres
 from consumers.live.api.tables.table import read_columns
 from consumers.store.migrations import migrate
@@ -102,8 +106,23 @@ async def page(now: Snapshot, wanted: RunsWanted, token: str | None, server: int
     return wall, busy, found.token_after(len(found.places)) if found.places else None
 
 
-async def measure(dsn: str, runs: int, rounds: int) -> list[str]:
-    """Fill a database and return a Markdown table."""
+class Page(NamedTuple):
+    """What one question costs, ms."""
+
+    text: str  # filter
+    order: str
+    wall: float  # median
+    best: Cost  # processor time of the best round
+    following: float  # of the page after it, likewise
+
+    @property
+    def name(self) -> str:
+        """Return the question in words."""
+        return f"{self.text or 'all'} by {self.order}"
+
+
+async def measure(dsn: str, runs: int, rounds: int) -> list[Page]:
+    """Fill a database and ask."""
     name = f"runs_table_{os.getpid()}"
     await execute(dsn, f"CREATE DATABASE {name}")
     database = await open_database(f"{dsn.rpartition('/')[0]}/{name}", size=1)
@@ -113,17 +132,14 @@ async def measure(dsn: str, runs: int, rounds: int) -> list[str]:
             for statement in LOAD.split(";\n"):
                 await connection.execute(statement.replace("$1", str(int(runs))), timeout=900)
             server = await connection.fetchval("SELECT pg_backend_pid()")
-        return [line async for line in ask_all(StoreReader(database), server, rounds)]
+        return [found async for found in ask_all(StoreReader(database), server, rounds)]
     finally:
         await database.close()
         await execute(dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def ask_all(reading: StoreReader, server: int, rounds: int) -> Any:
-    """Yield the lines of the table."""
-    yield "| filter | order | wall ms | find + cells + count, CPU ms | CPU ms | second page, CPU ms |"
-    yield "|---|---|---:|---:|---:|---:|"
-    above = []
+async def ask_all(reading: StoreReader, server: int, rounds: int) -> AsyncIterator[Page]:
+    """Yield the cost of each question."""
     for text, key, descending in QUESTIONS:
         orders = read_orders([{"key": key, "descending": descending}])
         wanted = RunsWanted(All((parse_filter(text),)), "active", None, orders)
@@ -134,16 +150,38 @@ async def ask_all(reading: StoreReader, server: int, rounds: int) -> Any:
                 first.append((wall, busy))
                 if token is not None:
                     second.append((await page(now, wanted, token, server))[1])
-        wall_ms = median(wall.total for wall, _ in first)
         best = min((busy for _, busy in first), key=lambda one: one.total)
-        next_ms = min((one.total for one in second), default=0.0)
-        parts = " + ".join(f"{one:.0f}" for one in best)
         order = f"{'('.join(reversed(key[1:]))}{')' if len(key) > 2 else ''}{' desc' if descending else ''}"
-        yield f"| `{text}` | {order} | {wall_ms:.0f} | {parts} | {best.total:.0f} | {next_ms:.0f} |"
-        if max(best.total, next_ms) > TARGET_MS:
-            above.append(f"`{text}` by {order}")
-        print(f"{text or 'all'} by {order}: {wall_ms:.0f} ms", file=sys.stderr, flush=True)
-    yield f"\nTarget: {TARGET_MS:.0f} ms of processor time a page. Above it: {'; '.join(above) or 'none'}."
+        next_ms = min((one.total for one in second), default=0.0)
+        found = Page(text, order, median(wall.total for wall, _ in first), best, next_ms)
+        print(f"{found.name}: {found.wall:.0f} ms", file=sys.stderr, flush=True)
+        yield found
+
+
+def table(found: Sequence[Page]) -> str:
+    """Return a Markdown table."""
+    lines = [
+        "| filter | order | wall ms | find + cells + count, CPU ms | CPU ms | second page, CPU ms |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for one in found:
+        parts = " + ".join(f"{part:.0f}" for part in one.best)
+        cells = f"{one.wall:.0f} | {parts} | {one.best.total:.0f} | {one.following:.0f}"
+        lines.append(f"| `{one.text}` | {one.order} | {cells} |")
+    above = [f"`{one.text}` by {one.order}" for one in found if max(one.best.total, one.following) > TARGET_MS]
+    lines.append(f"\nTarget: {TARGET_MS:.0f} ms of processor time a page. Above it: {'; '.join(above) or 'none'}.")
+    return "\n".join(lines)
+
+
+def figures(found: Sequence[Page], reference: float) -> list[Figure]:
+    """Return all times for the history; CPU times are compared with that of the reference loop, µs."""
+    kept = list[Figure]()
+    for one in found:
+        kept.append(lower(f"{one.name}: wall", one.wall, "ms"))
+        pages = {"CPU": one.best.total, "second page, CPU": one.following}
+        loop = {LOOP: reference / 1_000}
+        kept += [lower(f"{one.name}: {what}", busy, "ms", loop, bound=1.4) for what, busy in pages.items() if busy]
+    return kept
 
 
 def main() -> None:
@@ -151,13 +189,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--quick", action="store_true", help="3 rounds instead of 9")
+    add_keep(parser)
     options = parser.parse_args()
-    started, before = perf_counter(), load()
+    started, before, reference = perf_counter(), load(), reference_us()
     with tempfile.TemporaryDirectory(prefix="gateway-table-") as folder, running_postgres(Path(folder)) as dsn:
-        lines = asyncio.run(measure(dsn, options.runs, 3 if options.quick else 9))
-    print("\n".join(lines))
-    command = f"python -m benchmarks.runs_table {' '.join(sys.argv[1:])}".strip()
-    print(f"\n{caption(describe(command, [], (before, load()), perf_counter() - started))}")
+        found = asyncio.run(measure(dsn, options.runs, 3 if options.quick else 9))
+    print(table(found))
+    command = command_of("python -m benchmarks.runs_table", sys.argv[1:])
+    facts = describe(command, [], (before, load()), perf_counter() - started)
+    print(f"\n{caption(facts)}")
+    keep(options.keep, facts, figures(found, reference))
 
 
 if __name__ == "__main__":

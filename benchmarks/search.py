@@ -12,14 +12,17 @@ import argparse
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import NamedTuple
 
 import asyncpg
 
+from benchmarks.history.figure import lower
+from benchmarks.history.keeping import add_keep, keep
 from benchmarks.machine import caption, describe, load
 from consumers.store.migrations import migrate
 from consumers.store.pool import open_database
@@ -82,17 +85,32 @@ def main() -> None:
     """Load the runs, search, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--runs", type=int, default=100_000)
-    runs = parser.parse_args().runs
+    add_keep(parser)
+    asked = parser.parse_args()
+    runs = asked.runs
     started, before = perf_counter(), load()
     with tempfile.TemporaryDirectory(prefix="gateway-search-") as folder, running_postgres(Path(folder)) as dsn:
-        lines = asyncio.run(measure(dsn, runs))
-    print("\n".join(lines))
+        found = asyncio.run(measure(dsn, runs))
+    print(table(found))
     facts = describe(f"python -m benchmarks.search --runs {runs}", [], (before, load()), perf_counter() - started)
     print(f"\n{caption(facts)}")
+    figures = [lower(f"{one.text or 'all'} by {one.order}: median", one.median_ms, "ms") for one in found]
+    keep(asked.keep, facts, figures)
 
 
-async def measure(dsn: str, runs: int) -> list[str]:
-    """Return a Markdown table of the searches, each with its times and the number of runs found."""
+class Searched(NamedTuple):
+    """One question, the number of runs found, and its times."""
+
+    text: str
+    order: str
+    what: str
+    runs: int
+    median_ms: float
+    max_ms: float
+
+
+async def measure(dsn: str, runs: int) -> list[Searched]:
+    """Fill a database and ask all questions."""
     name = f"search_{os.getpid()}"
     await execute(dsn, f"CREATE DATABASE {name}")
     mine = f"{dsn.rpartition('/')[0]}/{name}"
@@ -110,8 +128,9 @@ async def measure(dsn: str, runs: int) -> list[str]:
         await execute(dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def ask_all(reading: StoreReader) -> list[str]:
-    lines = ["| filter | order | what | found | median ms | slowest ms |", "|---|---|---|---:|---:|---:|"]
+async def ask_all(reading: StoreReader) -> list[Searched]:
+    """Ask every question several times."""
+    answers = []
     for text, order, what in QUESTIONS:
         times, found = [], 0
         for _ in range(ROUNDS):
@@ -119,11 +138,18 @@ async def ask_all(reading: StoreReader) -> list[str]:
             where, by = parse_filter(text), parse_order(order) if order else None
             found = len(await reading.runs(filter=where, order=by, limit=LIMIT))
             times.append((perf_counter() - start) * 1e3)
-        mark = "" if median(times) <= TARGET_MS else " **above the target**"
-        lines.append(
-            f"| `{text}` | {order or 'newest'} | {what} | {found} | {median(times):.1f}{mark} | {max(times):.1f} |"
-        )
-    return lines
+        answers.append(Searched(text, order or "newest", what, found, median(times), max(times)))
+    return answers
+
+
+def table(found: Sequence[Searched]) -> str:
+    """Return a Markdown table of the searches."""
+    lines = ["| filter | order | what | found | median ms | slowest ms |", "|---|---|---|---:|---:|---:|"]
+    for one in found:
+        mark = "" if one.median_ms <= TARGET_MS else " **above the target**"
+        cells = f"{one.what} | {one.runs} | {one.median_ms:.1f}{mark} | {one.max_ms:.1f}"
+        lines.append(f"| `{one.text}` | {one.order} | {cells} |")
+    return "\n".join(lines)
 
 
 @contextmanager

@@ -30,13 +30,14 @@ import asyncpg  # noqa: E402
 from benchmarks.ceilings import CALLS, LEAST_RUNS, SHARES  # noqa: E402
 from benchmarks.environments import Missing  # noqa: E402
 from benchmarks.filled_log import Log, fill, fold, running_log  # noqa: E402
-from benchmarks.history import Shape, records  # noqa: E402
-from benchmarks.machine import caption, describe, load  # noqa: E402
+from benchmarks.finished_runs import Shape, records  # noqa: E402
+from benchmarks.history.keeping import add_keep, keep  # noqa: E402
+from benchmarks.machine import caption, command_of, describe, load  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.replays import replay, verify  # noqa: E402
 from benchmarks.table import replaced  # noqa: E402
 from benchmarks.targets import TRACKERS, Target, empty_target  # noqa: E402
-from benchmarks.trackers_table import trackers_table  # noqa: E402
+from benchmarks.trackers_table import trackers_figures, trackers_table  # noqa: E402
 from benchmarks.watched import Watched  # noqa: E402
 from schemas.errors import TrackingError  # noqa: E402
 
@@ -48,7 +49,8 @@ CEILINGS = Path(__file__).with_name("ceilings.py")
 def main() -> None:
     """Measure the selected parts, report progress, and print a table."""
     asked = _options().parse_args()
-    found = Findings(asked.json, describe(_command(), (), (load(), load()), 0) | {"versions": _versions()})
+    command = command_of("python benchmarks/trackers.py", sys.argv[1:])
+    found = Findings(asked.json, describe(command, (), (load(), load()), 0) | {"versions": _versions()})
     try:
         with scratch() as name:
             _measure(asked, Path(name), found)
@@ -58,6 +60,7 @@ def main() -> None:
     if asked.write_docs:
         part = "one-down" if asked.down else "replay-kills" if asked.kills else "trackers"
         DOCS.write_text(replaced(DOCS.read_text(encoding="utf-8"), part, content), encoding="utf-8")
+    keep(asked.keep, found.content["machine"], trackers_figures(found.content))
     raise SystemExit(0 if found.is_good() else 1)
 
 
@@ -194,6 +197,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--no-verify", action="store_true", help="do not read back")
     parser.add_argument("--no-own", action="store_true", help="do not measure the trackers' own calls")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md")
+    add_keep(parser)
     parser.add_argument("--json", type=Path, help="file for all figures, written after each part")
     return parser
 
@@ -208,13 +212,6 @@ def _names(text: str) -> tuple[str, ...]:
 def _versions() -> list[str]:
     names = ("mlflow-skinny", "pyarrow", "tensorboard", "trackio", "wandb")
     return [f"{name}=={version(name)}" for name in names if find_spec(name.partition("-")[0])]
-
-
-def _command() -> str:
-    """Return the command that repeats this measurement, without the path of the JSON file."""
-    words = ["python", "benchmarks/trackers.py", *(word for word in sys.argv[1:] if word != "--write-docs")]
-    at = words.index("--json") if "--json" in words else len(words)
-    return " ".join(words[:at] + words[at + 2 :])
 
 
 if __name__ == "__main__":

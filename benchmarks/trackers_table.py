@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.history.figure import Figure, higher, lower
 from benchmarks.table import markdown, number, ratio
 
 HEAD = (
@@ -93,3 +94,24 @@ def _lags(lag: Mapping[str, float] | None) -> str:
     if lag is None:
         return "–"
     return f"{number(lag['p50'])} / {number(lag['p99'])}"
+
+
+def trackers_figures(found: Mapping[str, Any]) -> list[Figure]:
+    """Return what was measured of each tracker, for the history; its speed is compared with its own bulk call."""
+    figures = list[Figure]()
+    for name, one in found["trackers"].items():
+        if done := one.get("replay"):
+            own = {"its own bulk call": one["own"]["points_per_s"]} if "own" in one else {}
+            figures.append(higher(f"{name}: replay", done["points_per_s"], "points/s", own, bound=1.5))
+            used = sum(done[part] for part in ("cpu_s", "store_cpu_s", "server_cpu_s"))
+            figures.append(lower(f"{name}: CPU, all parts", used / max(1, done["points"]) * 1e6, "µs/point"))
+            figures.append(lower(f"{name}: memory", done["peak_mib"], "MiB"))
+        if "kills" in one:
+            figures.append(lower(f"{name}: replay with kills", one["kills"]["seconds"], "s"))
+        if "verify" in one:
+            figures.append(lower(f"{name}: differences", len(one["verify"].get("differences", ())), "points"))
+            figures.append(lower(f"{name}: verify", one["verify"]["seconds"], "s"))
+    for name, parts in (found["down"].get("trackers") or {}).items():
+        for what, lag in (("all well", parts["well"]), ("MLflow away", parts["away"])):
+            figures += [lower(f"{name}: lag {part}, {what}", lag[part], "ms") for part in ("p50", "p99") if lag]
+    return figures

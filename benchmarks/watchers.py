@@ -34,7 +34,9 @@ import psutil  # noqa: E402
 from benchmarks.environments import Missing  # noqa: E402
 from benchmarks.figures import percentile  # noqa: E402
 from benchmarks.filled_log import Log, running_log  # noqa: E402
-from benchmarks.machine import caption, describe  # noqa: E402
+from benchmarks.history.figure import higher, lower  # noqa: E402
+from benchmarks.history.keeping import add_keep, keep  # noqa: E402
+from benchmarks.machine import caption, command_of, describe  # noqa: E402
 from benchmarks.machine import load as load_average  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from consumers.store.migrations import migrate  # noqa: E402
@@ -79,7 +81,8 @@ def main() -> None:
         sleep(2)
         memory += [max(found["memory"]), _mib(api.pid)]
     latency = sorted(found["latency_ms"])
-    facts = describe(" ".join(["python", *sys.argv]), (), (before, load_average()), monotonic() - began)
+    command = command_of("python benchmarks/watchers.py", sys.argv[1:])
+    facts = describe(command, (), (before, load_average()), monotonic() - began)
     print(caption(facts), end="\n\n")
     print(f"emitted without watchers   {alone:>9,.0f} points/s")
     print(f"emitted with {watchers:>5,}         {found['rate']:>9,.0f} points/s")
@@ -89,6 +92,15 @@ def main() -> None:
     print(f"from emit to watcher       {percentile(latency, 50):>9.0f} ms p50, {percentile(latency, 99):.0f} ms p99")
     print(f"points of sampled watchers {found['points']:>9,} of {found['wanted']:,}, {found['left_out']:,} coalesced")
     print(f"the one that never reads   {found['dropped'] or 'was NOT dropped'}")
+    figures = [
+        higher("emitted with watchers", found["rate"], "points/s", {"without watchers": alone}),
+        lower("memory of the API, at most", memory[1], "MiB", {"before": memory[0]}),
+        lower("CPU of the API", found["cpu"] * 100, "% of a core"),
+        lower("from emit to watcher, p50", percentile(latency, 50), "ms"),
+        lower("from emit to watcher, p99", percentile(latency, 99), "ms"),
+        lower("coalesced", found["left_out"], "points"),
+    ]
+    keep(asked.keep, facts, figures)
     sys.exit(0 if "took nothing" in found["dropped"] else 1)
 
 
@@ -271,6 +283,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--watchers", type=int, default=1_000)
     parser.add_argument("--rate", type=float, default=50_000, help="points a second of all trainings")
     parser.add_argument("--seconds", type=float, default=130.0)
+    add_keep(parser)
     return parser
 
 

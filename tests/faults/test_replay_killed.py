@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.filled_log import Log, fill, fold
-from benchmarks.history import Shape, records
+from benchmarks.finished_runs import Shape, records
 from benchmarks.replay_kills import Kills, killed_replay
 from benchmarks.replays import verify
 from benchmarks.services import Server

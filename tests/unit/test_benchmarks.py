@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from benchmarks.board import EMITTED, SENT, START, VISIBLE, Board
 from benchmarks.catalogue import INGEST_PEERS, OURS, PEERS, Peer, chosen
-from benchmarks.door_tables import Row, door_table
-from benchmarks.figures import Figures, Latency, combined, figures_of, latency, percentile, slowdown
-from benchmarks.flow import lags_us, sustained
+from benchmarks.door_tables import Row, door_figures, door_table
+from benchmarks.figures import Figures, Latency, combined, emit_figures, figures_of, latency, percentile, slowdown
+from benchmarks.flow import Pace, lags_us, sustained
 from benchmarks.growth import Chart, Growth
-from benchmarks.ingest_tables import Bulk, Found, Pace, ingest_tables
+from benchmarks.history.figure import Figure
+from benchmarks.ingest_tables import Bulk, Found, ingest_figures, ingest_tables
 from benchmarks.table import EMIT_HEAD, emit_table, kill_table, markdown, number, ratio, replaced
 from benchmarks.trackers_table import HEAD as TRACKERS_HEAD
-from benchmarks.trackers_table import trackers_table
+from benchmarks.trackers_table import trackers_figures, trackers_table
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
@@ -37,6 +38,7 @@ def figures(name: str, **changed: Any) -> Figures:
         cpu_us=2.0,
         server_cpu_us=0.0,
         slowdown=1.01,
+        thread_slowdown=1.005,
         in_training=CALL,
         calls=2_000,
         lost=0,
@@ -92,7 +94,7 @@ def test_the_slowdown_is_the_median_of_the_pairs() -> None:
 def test_figures_come_from_all_rounds() -> None:
     run = {"times_ns": [1_050], "max_ns": 1_050, "calls": 1, "points": 10, "lost": 2, "wall_s": 0.5, "cpu_s": 1e-5}
     one = {"import_ms": 3.0, "start_ms": 1.0, "timer_ns": 50, "scalars_1": run, "scalars_10": run, "server_cpu_s": 4e-5}
-    training = {"pairs_s": [[1.0, 1.5]], "times_ns": [2_050], "timer_ns": 50}
+    training = {"pairs_s": [[1.0, 1.5]], "thread_pairs_s": [[1.0, 1.2]], "times_ns": [2_050], "timer_ns": 50}
 
     found = figures_of("tool", [one, {**one, "import_ms": 2.0}], training)
 
@@ -106,6 +108,7 @@ def test_figures_come_from_all_rounds() -> None:
         cpu_us=pytest.approx(1.0),
         server_cpu_us=pytest.approx(2.0),
         slowdown=1.5,
+        thread_slowdown=1.2,
         in_training=Latency(2.0, 2.0, 2.0),
         calls=4,
         lost=8,
@@ -359,4 +362,62 @@ def test_the_table_of_the_door_says_how_many_times_it_is_better() -> None:
         ["log", "calls/s", "200", "20.0", "10.0×"],
         ["log", "p50 ms", "2.00", "9.00", "4.50×"],
         ["search", "p50 ms", "1.00", "", ""],
+    ]
+
+
+def ratios_of(kept: list[Figure], name: str) -> dict[str, float]:
+    (found,) = [dict(one.ratios) for one in kept if one.name == name]
+    return found
+
+
+def test_emit_keeps_our_figures_beside_those_of_the_peers() -> None:
+    slow = figures("slow", one=Latency(20.0, 40.0, 900.0), points_per_s=1_000.0)
+
+    kept = emit_figures([figures("us"), slow], "us")
+
+    assert ratios_of(kept, "1 scalar, p50") == {"slow": 0.05}
+    assert ratios_of(kept, "until finished") == {"slow": 500.0}
+    assert ratios_of(kept, "slowdown") == {"the loop alone": 1.01}
+    assert ratios_of(kept, "slowdown in CPU time of the thread") == {"the loop alone": 1.005}
+    assert emit_figures([slow], "us") == []
+
+
+def test_ingest_keeps_cpu_beside_the_reference_loop_and_growth_beside_the_smaller_size() -> None:
+    bulks = [Bulk("us", 1_000, 0.5, "a query"), Bulk("slow", 500, 5.0, "its reader")]
+    found = Found(PACE, store_bytes=12.0, log_bytes=6.0, growths=[Growth("runs", (1, 10), (2.0, 3.0))], bulks=bulks)
+
+    kept = ingest_figures(found, "us", reference_us=4.0)
+
+    assert ratios_of(kept, "full speed: CPU, producers") == {"the reference loop": 0.5}
+    assert ratios_of(kept, "full speed: CPU, all parts") == {"the reference loop": 0.625}
+    assert ratios_of(kept, "full speed: lag p99") == {}
+    assert ratios_of(kept, "size in PostgreSQL") == {"its three numbers": 0.5}
+    assert ratios_of(kept, "fold, runs: 10") == {"1": 1.5}
+    assert ratios_of(kept, "bulk") == {"slow": 20.0}
+
+
+def test_trackers_keep_their_speed_beside_their_own_call() -> None:
+    done = {"points": 10, "points_per_s": 500.0, "cpu_s": 1.0, "store_cpu_s": 0.5, "server_cpu_s": 0.5, "peak_mib": 9.0}
+    one = {"replay": done, "own": {"points_per_s": 1_000.0}, "verify": {"differences": ["x"], "seconds": 1.0}}
+    lag = {"p50": 1.0, "p99": 2.0}
+    down = {"trackers": {"some": {"well": lag, "away": None}}}
+
+    kept = trackers_figures({"trackers": {"some": one, "gone": {"missing": "no such"}}, "down": down})
+
+    assert ratios_of(kept, "some: replay") == {"its own bulk call": 0.5}
+    assert {one.name: one.value for one in kept} == {
+        "some: replay": 500.0, "some: CPU, all parts": 200_000.0, "some: memory": 9.0, "some: differences": 1,
+        "some: verify": 1.0, "some: lag p50, all well": 1.0, "some: lag p99, all well": 2.0,
+    }  # fmt: skip
+
+
+def test_the_door_keeps_its_figures_beside_the_stock_server() -> None:
+    door = [Row("log", "calls/s", 200.0, True), Row("log", "p50 ms", 2.0, False), Row("search", "p50 ms", 1.0, False)]
+
+    kept = door_figures(door, [Row("log", "calls/s", 20.0, True), Row("log", "p50 ms", 8.0, False)])
+
+    assert [(one.name, one.better, one.ratios) for one in kept] == [
+        ("log, calls/s", "higher", {"stock server": 10.0}),
+        ("log, p50 ms", "lower", {"stock server": 0.25}),
+        ("search, p50 ms", "lower", {}),
     ]
