@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from sys import byteorder
+from typing import NamedTuple
 from zlib import crc32
 
 TYPE_CHECKING = False
@@ -28,6 +29,7 @@ POINT, SERIES, VALUE, EVENT, HEADER, COLUMNS, POINT_ROW = 1, 2, 3, 4, 5, 6, 7
 IS_INTEGER, IS_MICROS = 1, 2  # flags of a point: its value was an int; its time is in µs, not ns
 
 _POINT = struct.Struct("<BBHIIqQd")  # kind, flags, 0, series, 0, step, time, value
+_LENGTH_AND_NUMBER = struct.Struct("<II")
 _HEAD = struct.Struct("<BBHII")  # kind, flags, 0, bytes of payload, series
 _CRC = struct.Struct("<I")
 ROW_HEAD = struct.Struct(
@@ -100,6 +102,49 @@ def read_row(payload: bytes) -> tuple[int, int, tuple[float, ...], bytes]:
 def row_points(payload: bytes) -> int:
     """Return how many points a row has."""
     return int(ROW_HEAD.unpack_from(payload)[2])
+
+
+class RowHead(NamedTuple):
+    """The head of a row without ints, of which the record is not checked."""
+
+    columns: int  # their number in the segment
+    width: int  # values
+    size: int  # bytes, in whole slots
+
+
+class EqualRows(NamedTuple):
+    """Consecutive rows with the same columns."""
+
+    steps: list[int]
+    times: list[int]  # ns
+    values: list[list[float]]  # of each column
+
+
+def read_row_head(data: mmap, start: int, end: int) -> RowHead | None:
+    """Return the head of the row without ints that begins at `start`; None if there is another record."""
+    if byteorder == "big" or start + HEAD_BYTES + ROW_HEAD.size > end or data[start + 4] != POINT_ROW:
+        return None
+    length, columns = _LENGTH_AND_NUMBER.unpack_from(data, start + 8)
+    count, is_masked = ROW_HEAD.unpack_from(data, start + HEAD_BYTES)[2:]
+    size = record_size(ROW_HEAD.size + 9 * count)
+    return None if is_masked or length != ROW_HEAD.size + 8 * count else RowHead(columns, count, size)
+
+
+def read_equal_rows(data: mmap, start: int, end: int, head: RowHead, most: int) -> EqualRows:
+    """Return the rows from `start` on that have the same head, at most `most`. A row takes a multiple of 40 bytes."""
+    rows = min((end - start) // head.size, most)
+    stop = start + rows * head.size
+    with memoryview(data) as whole, whole[start:stop] as part, part.cast("q") as words, part.cast("d") as floats:
+        stride = head.size // 8
+        first, last = words[1], words[4]  # length and columns; values and whether ints are marked
+        kinds, heads, counts = part[4 :: head.size], words[1::stride].tolist(), words[4::stride].tolist()
+        fit = 0
+        while fit < rows and kinds[fit] == POINT_ROW and heads[fit] == first and counts[fit] == last:
+            fit += 1
+        steps, times = words[2::stride].tolist()[:fit], words[3::stride].tolist()[:fit]
+        values: Any = [floats[5 + at :: stride].tolist()[:fit] for at in range(head.width)]  # typeshed: integers
+        kinds.release()
+    return EqualRows(steps, times, values)
 
 
 class Damage:

@@ -24,6 +24,8 @@ from gateway.client.journal.format import (
     VALUE,
     Damage,
     read_columns,
+    read_equal_rows,
+    read_row_head,
     row_points,
     scan,
 )
@@ -47,7 +49,10 @@ POINT_BYTES = 48  # of a point in JSON: step, 16 digits of time, 18 of value, co
 class JournalSlice:
     """The records of one cut, in order."""
 
-    __slots__ = ("end", "event", "lost", "numbers", "points", "row_points", "rows", "start", "values")
+    __slots__ = (
+        "column_points", "columns", "end", "event", "lost", "numbers", "points", "row_points", "rows", "start",
+        "values",
+    )  # fmt: skip
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -59,11 +64,13 @@ class JournalSlice:
         self.values: list[tuple[int, bytes]] = []  # series, JSON of step, time and value
         self.rows: dict[int, list[Row]] = {}  # by the number of their columns: those that stay rows
         self.row_points = 0  # number of points in these
+        self.columns: list[tuple[int, PointColumns]] = []  # points of each series, instead of `numbers` and `points`
+        self.column_points = 0  # number of points in these
 
     @property
     def count(self) -> int:
         """Number of points and values."""
-        return len(self.numbers) + len(self.values) + self.row_points
+        return len(self.numbers) + len(self.values) + self.row_points + self.column_points
 
     @property
     def is_full(self) -> bool:
@@ -79,7 +86,7 @@ def take_slice(segment: Segment, start: int, end: int, *, is_trusted: bool) -> J
     or whose series is not defined in the segment, are skipped and counted in `lost`.
     """
     piece = JournalSlice(start)
-    if not (is_trusted and _take_points(segment, piece, end)):
+    if not (is_trusted and (_take_points(segment, piece, end) or _take_equal_rows(segment, piece, end))):
         damage = Damage()
         _take_records(segment, piece, end, damage)
         damage.count_end()
@@ -120,6 +127,30 @@ def _take_points(segment: Segment, piece: JournalSlice, end: int) -> bool:
         return False
     piece.numbers, piece.points = numbers, points
     piece.end = stop
+    return True
+
+
+def _take_equal_rows(segment: Segment, piece: JournalSlice, end: int) -> bool:
+    """Take a full cut the fast way, if it consists of rows of the same few series and fits; otherwise return False."""
+    found = read_row_head(segment.map, piece.start, end)
+    columns = None if found is None else segment.columns.get(found.columns)
+    if found is None or columns is None or not columns.series:
+        return False
+    most = -(-MAX_POINTS // columns.count)  # as many as `_take_records` takes
+    size = sum(segment.series[one].bytes for one in columns.series)
+    rows = read_equal_rows(segment.map, piece.start, end, found, most)
+    is_full = len(rows.steps) == most
+    if not (is_full or piece.start + len(rows.steps) * found.size == end):
+        return False
+    if size + len(rows.steps) * columns.count * POINT_BYTES > MAX_BYTES:
+        return False
+    flags = bytes(len(rows.steps))
+    piece.columns = [
+        (number, (flags, rows.steps, rows.times, values))
+        for number, values in zip(columns.series, rows.values, strict=True)
+    ]
+    piece.column_points = columns.count * len(rows.steps)
+    piece.end = piece.start + len(rows.steps) * found.size
     return True
 
 
@@ -196,10 +227,10 @@ def encode_events(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
 
 
 def _encode_metrics(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
-    if not piece.numbers:
+    if not (piece.numbers or piece.columns):
         return []
     scopes: dict[tuple[str, int], list[tuple[SeriesDefinition, PointColumns]]] = {}
-    for number, columns in _group_by_series(piece.numbers, piece.points):
+    for number, columns in piece.columns or _group_by_series(piece.numbers, piece.points):
         series = segment.series[number]
         scopes.setdefault((series.step_name, series.attempt), []).append((series, columns))
     out, shared = [], _SharedColumns()

@@ -14,7 +14,7 @@ from gateway.client.journal import segment as segments
 from gateway.client.journal.format import POINT_ROW, scan
 from gateway.client.journal.journal import Journal
 from gateway.client.journal.row_columns import MAX_COLUMNS, WIDE
-from gateway.client.shipping.batching import MAX_BYTES
+from gateway.client.shipping.batching import MAX_BYTES, encode_events, take_slice
 from gateway.client.shipping.producer import Producer
 from gateway.client.shipping.rows import MAX_ROW_POINTS
 from schemas import events as ev
@@ -203,3 +203,25 @@ def test_a_row_is_an_event_of_the_contract(journal: Journal) -> None:
 
     assert isinstance(event, ev.MetricRows)
     assert event.model_dump(mode="json")["values"] == [[number / 8 for number in range(WIDE)]]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, WIDE - 1])
+def test_rows_are_cut_into_the_same_bytes_by_any_process(journal: Journal, count: int) -> None:
+    for step in range(700):
+        row = named(count) if step % 300 else dict.fromkeys(named(count), step)  # ints now and then
+        assert not journal.put_rows(row, step, MAIN)
+        if step % 250 == 9:
+            journal.put("alone", 1.0, step, MAIN)
+
+    cuts: tuple[list[Any], list[Any]] = ([], [])
+    for cut, is_trusted in zip(cuts, (True, False), strict=True):
+        ((_, segment),) = list(journal.segments.items())[:1]
+        end = journal.tail()[1] if len(journal.segments) == 1 else segment.end
+        at = segment.first
+        while at < end:
+            piece = take_slice(segment, at, end, is_trusted=True)  # the fast way, where there is one
+            again = piece if is_trusted else take_slice(segment, at, piece.end, is_trusted=False)
+            cut.append([event.text for event in encode_events(segment, again)])
+            assert again.count == piece.count
+            at = piece.end
+    assert cuts[0] == cuts[1]
