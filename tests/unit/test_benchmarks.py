@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from benchmarks.flow import Pace, lags_us, sustained
 from benchmarks.growth import Chart, Growth
 from benchmarks.history.figure import Figure
 from benchmarks.ingest_tables import Bulk, Found, ingest_figures, ingest_tables
+from benchmarks.left_running import NAME, LeftRunning
+from benchmarks.reference import reference_us
 from benchmarks.table import EMIT_HEAD, emit_table, kill_table, markdown, number, ratio, replaced
 from benchmarks.trackers_table import HEAD as TRACKERS_HEAD
 from benchmarks.trackers_table import trackers_figures, trackers_table
@@ -421,3 +426,25 @@ def test_the_door_keeps_its_figures_beside_the_stock_server() -> None:
         ("log, p50 ms", "lower", {"stock server": 0.25}),
         ("search, p50 ms", "lower", {}),
     ]
+
+
+def test_a_process_that_a_producer_started_is_counted_and_ended(tmp_path: Path) -> None:
+    waits = [sys.executable, "-c", "print(flush=True); input()"]
+    starts = f"import subprocess, os; os.waitpid(subprocess.Popen({waits!r}).pid, 0)"
+    producers = LeftRunning(tmp_path, os.getpid())
+    variables = {**os.environ, "GATEWAY_HOME": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", starts], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as producer:
+        assert producer.stdout is not None
+        producer.stdout.readline()  # the process that it started runs
+
+        assert producers.cpu_s()[NAME] > 0
+        producers.end()
+
+        assert producer.wait(10) == 0
+    assert producers.cpu_s() == {}
+
+
+def test_the_reference_loop_takes_time() -> None:
+    assert 0.5 < reference_us() < 500
