@@ -36,13 +36,13 @@ class DatabaseBackend:
 
     def __init__(self, database: Database) -> None:
         self.address = database.address
-        self._database = database
+        self.database = database
 
     def ensure_experiment(self, name: str) -> str:
         """Return the id of an experiment; create it if it does not exist."""
         found = self.find_experiment(name)
         if found is None:
-            location = self._database.artifact_location
+            location = self.database.artifact_location
             try:
                 return str(self._change(lambda store: store.create_experiment(name, location, [])))
             except MlflowRefused as error:
@@ -64,7 +64,7 @@ class DatabaseBackend:
 
     def find_runs(self, tag: str, value: str) -> list[RemoteRun]:
         """Return the runs that have this tag, ordered by id: the active ones, and those that the log put away."""
-        found = self._database.read(partial(bulk.tagged_runs, tag=tag, value=value))
+        found = self.database.read(partial(bulk.tagged_runs, tag=tag, value=value))
         runs = [run for run in map(self.get_run, found) if run.is_active or run.is_put_away]
         return sorted(runs, key=lambda run: run.id)
 
@@ -88,11 +88,11 @@ class DatabaseBackend:
 
     def log_batch(self, run: str, call: Call) -> None:
         """Log metrics, params and tags in one transaction."""
-        self._database.write(partial(bulk.log_batch, run=run, rows=bulk.rows_of(call)))
+        self.database.write(partial(bulk.log_batch, run=run, rows=bulk.rows_of(call)))
 
     def metric_columns(self, run: RemoteRun) -> Iterator[MetricColumns]:
         """Yield every point of a run; the points of one metric follow each other."""
-        return bulk.metric_columns(self._database, run.id)
+        return bulk.metric_columns(self.database, run.id)
 
     def set_status(self, run: str, status: str, ended_ms: int | None) -> None:
         """Set the status of a run and its end."""
@@ -140,20 +140,20 @@ class DatabaseBackend:
 
     def close(self) -> None:
         """Close the database."""
-        self._database.close()
+        self.database.close()
 
     def _is_folder_here(self, artifact_uri: str) -> bool:
-        return self._database.is_local and artifact_uri.startswith(("file:", "/"))
+        return self.database.is_local and artifact_uri.startswith(("file:", "/"))
 
     def _ask(self, query: Callable[[Any], T]) -> T:
-        store = self._database.store()
+        store = self.database.store()
         try:
             return query(store)
         except MlflowException as error:
             raise error_of(self.address, str(error), str(error.error_code)) from error
 
     def _change(self, change: Callable[[Any], T]) -> T:
-        with self._database.changing():
+        with self.database.changing():
             return self._ask(change)
 
 

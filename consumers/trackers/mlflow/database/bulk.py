@@ -32,9 +32,6 @@ _TAGGED = (
     " JOIN experiments ON experiments.experiment_id = runs.experiment_id"
     " WHERE tags.key = ? AND tags.value = ? AND experiments.lifecycle_stage = 'active'"
 )
-_PAGE = "SELECT key, step, timestamp, value, is_nan FROM metrics WHERE run_uuid = ?"
-_AFTER = " AND (key, step, timestamp, value, is_nan) > (?, ?, ?, ?, ?)"
-_IN_ORDER = " ORDER BY key, step, timestamp, value, is_nan LIMIT ?"  # that of an index, up to the step
 _METRIC_TYPES = {"key": "text", "value": "float8", "timestamp": "int8", "step": "int8", "is_nan": "bool"}
 
 
@@ -95,7 +92,7 @@ def metric_columns(database: Database, run: str) -> Iterator[MetricColumns]:
     """
 
     def page(after: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        sql = f"{_PAGE}{_AFTER if after else ''}{_IN_ORDER}"
+        sql = page_sql(is_first=not after)
         return database.read(lambda connection: connection.select(sql, run, *after, PAGE_POINTS))
 
     rows = page(())
@@ -106,6 +103,15 @@ def metric_columns(database: Database, run: str) -> Iterator[MetricColumns]:
                 values = tuple(math.nan if is_nan else value for value, is_nan in zip(values, nans, strict=True))
             yield MetricColumns(key, values, times, steps)
         rows = page(rows[-1]) if len(rows) == PAGE_POINTS else []
+
+
+def page_sql(*, is_first: bool) -> str:
+    """Return the query of a page of points, in the order of an index, as far as that goes: run, key and step."""
+    after = "" if is_first else " AND (key, step, timestamp, value, is_nan) > (?, ?, ?, ?, ?)"
+    return (
+        f"SELECT key, step, timestamp, value, is_nan FROM metrics WHERE run_uuid = ?{after}"
+        " ORDER BY key, step, timestamp, value, is_nan LIMIT ?"
+    )
 
 
 def _log_params(connection: Connection, run: str, params: Mapping[str, str]) -> None:
