@@ -380,6 +380,21 @@ def test_a_database_file_that_was_replaced_is_opened_again(mlflow_tables: Path, 
     tracker.close()
 
 
+def test_new_experiments_of_postgresql_keep_artifacts_where_its_server_does(empty_database: str, run_id: str) -> None:
+    made = "SELECT artifact_location FROM experiments WHERE experiment_id > 0 ORDER BY 1"
+    places = []
+    for default in ("mlflow-artifacts:/0", "s3://bucket/mlruns/0"):
+        tracker = opened(empty_database)
+        tracker.deliver("first", [Author("first").start()], {})  # makes the tables
+        rows(empty_database, f"UPDATE experiments SET artifact_location = '{default}' WHERE experiment_id = 0")
+        tracker.close()
+        author = Author(f"{run_id} {default}")
+        opened(empty_database).deliver(author.run_id, [author.start(tag=default)], {})
+        places += rows(empty_database, made)
+
+    assert {str(one[0]).rpartition("/")[0] for one in places} == {"mlflow-artifacts:", "s3://bucket/mlruns"}
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "[::1"])
 @pytest.mark.parametrize("password", ["s3cret", "s3c%40ret", "s3cret/@:x"])
 def test_no_message_shows_a_password(run_id: str, host: str, password: str) -> None:

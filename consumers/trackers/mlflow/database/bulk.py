@@ -88,7 +88,7 @@ def metric_columns(database: Database, run: str) -> Iterator[MetricColumns]:
     """
     Yield every point of a run, a page at a time.
 
-    A page is a transaction of its own: in SQLite, whoever reads keeps others from writing.
+    A page is a transaction of its own: in SQLite, a reader keeps others from writing.
     """
 
     def page(after: tuple[Any, ...]) -> list[tuple[Any, ...]]:

@@ -32,7 +32,7 @@ DRIVER = "postgresql+psycopg"
 LOCK_S = 10  # how long a transaction waits for a lock
 # libpq's settings, unless the address has others: a host that is gone must not keep a thread for hours.
 CONNECT = {"connect_timeout": "5", "tcp_user_timeout": "60000", "application_name": "tracking-gateway"}
-ARTIFACTS = "mlflow-artifacts:/"  # as MLflow's server has it, unless it is told otherwise
+ARTIFACTS = "mlflow-artifacts:/"  # the default of MLflow's server
 _DEFAULT_LOCATION = "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 _IS_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
@@ -126,7 +126,7 @@ class PostgresqlDatabase:
                     location = "".join(str(row[0] or "") for row in plain.select(_DEFAULT_LOCATION))
             if not revisions:
                 check_new(self.address, tables)
-            root = location.removesuffix("/0") if location.endswith("/0") else ARTIFACTS
+            root = location.removesuffix("0") if location.endswith("/0") else ARTIFACTS
             return SqlAlchemyStore(self._url.render_as_string(hide_password=False), root)
         except (SQLAlchemyError, MlflowException) as error:
             raise NothingDone(f"MLflow's database {self.address} cannot be opened now ({_text(error)})") from error

@@ -36,7 +36,7 @@ COMMIT_S = 20.0  # how long a transaction waits for readers to finish, as MLflow
 CACHE_KIB = 64 * 1024  # pages of indexes that a transaction changes: SQLite's default, 2 MB, is written to disk midway
 ROWS = 1_024  # in one statement: sqlite3 gives the interpreter to other threads once for each
 ARTIFACTS = "mlflow-artifacts"  # folder next to the database, for experiments that are created here
-SHORT_S = 0.02  # a transaction after which nobody else has waited for long
+SHORT_S = 0.02  # a transaction for which no other process has waited long
 TABLES_SQL = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 
 
@@ -64,12 +64,16 @@ class SqliteDatabase:
 
     def store(self) -> Any:
         """Return MLflow's store, of the file that is there now. Raises TrackerUnavailable."""
+        store = self._store
+        if store is not None and self._file == self._identity():
+            return store  # without the lock: who reads does not wait for who writes
         with self._lock:
             if self._store is not None and self._file != self._identity():
                 self._forget()  # what is written to a file that was removed or replaced is lost
             if self._store is None:
-                self._store = self._opened()
+                store = self._opened()
                 self._file = self._identity()
+                self._store = store
             return self._store
 
     @contextmanager
@@ -81,7 +85,7 @@ class SqliteDatabase:
             yield
 
     def read(self, work: Callable[[SqliteConnection], T]) -> T:
-        """Read through a connection of its own, beside those that write. Raises TrackerUnavailable."""
+        """Read through a connection of its own, next to those that write. Raises TrackerUnavailable."""
         self.store()
         try:
             with closing(sqlite3.connect(self._path, timeout=PROBE_S, isolation_level=None)) as connection:
