@@ -6,7 +6,7 @@ COPY gateway gateway
 COPY schemas schemas
 COPY consumers consumers
 COPY dashboard dashboard
-RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir ".[artifacts,mlflow,mlflow-server,wandb,parquet,tensorboard]"
+RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir ".[artifacts,mlflow,mlflow-postgresql,wandb,parquet,tensorboard]"
 
 FROM python:3.11-slim
 COPY --from=build /opt/gateway /opt/gateway

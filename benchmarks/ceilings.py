@@ -31,9 +31,15 @@ CALLS = {  # description of each call
     "wandb": "wandb.init(mode='offline') and run.log, a row a step",
     "trackio": "SQLiteStorage.bulk_log, a run a call",
     "mlflow": "MlflowClient.log_batch of 1,000 metrics, 8 threads",
+    "mlflow-sqlite": "log_batch of 1,000 metrics of MLflow's store",
+    "mlflow-postgresql": "log_batch of 1,000 metrics of MLflow's store, 8 threads",
 }
+PARALLEL = ("mlflow", "mlflow-postgresql")
 LEAST_RUNS = 8  # one for each thread
-SHARES = {"parquet": 1.0, "tensorboard": 0.2, "wandb": 0.05, "trackio": 0.05, "mlflow": 0.05}  # of the history's runs
+SHARES = {  # of the history's runs
+    "parquet": 1.0, "tensorboard": 0.2, "wandb": 0.05, "trackio": 0.05, "mlflow": 0.05, "mlflow-sqlite": 0.05,
+    "mlflow-postgresql": 0.05,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -41,7 +47,7 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     shape, name, folder = Shape(*request["shape"]), request["tracker"], Path(request["folder"])
     os.chdir(folder)
-    write, threads = OWN[name](folder, request.get("url", "")), MLFLOW_THREADS if name == "mlflow" else 1
+    write, threads = OWN[name](folder, request["url"]), MLFLOW_THREADS if name in PARALLEL else 1
     seconds = used = 0.0
     numbers = iter(range(shape.runs))
     with ThreadPoolExecutor(threads) as pool:
@@ -141,8 +147,26 @@ def _mlflow(_: Path, url: str) -> Import:
     return write
 
 
+def _mlflow_store(_: Path, url: str) -> Import:
+    from mlflow.entities import Metric
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store = SqlAlchemyStore(url.replace("postgresql:", "postgresql+psycopg:", 1), "mlflow-artifacts:/")
+
+    def write(run_id: str, rows: Sequence[Row]) -> None:
+        run = store.create_run("0", "own", rows[0][1] // 1_000, [], run_id).info.run_id
+        found = [
+            Metric(name, value, time // 1_000, step) for step, time, values in rows for name, value in values.items()
+        ]
+        for first in range(0, len(found), MLFLOW_METRICS):
+            store.log_batch(run, found[first : first + MLFLOW_METRICS], [], [])
+
+    return write
+
+
 OWN: dict[str, Callable[[Path, str], Import]] = {
     "parquet": _parquet, "tensorboard": _tensorboard, "wandb": _wandb, "trackio": _trackio, "mlflow": _mlflow,
+    "mlflow-sqlite": _mlflow_store, "mlflow-postgresql": _mlflow_store,
 }  # fmt: skip
 
 

@@ -79,11 +79,11 @@ def replay_to_the_end(
 def replay(log: Log, target: Target, folder: Path, report: Callable[[str], None]) -> Replayed:
     """Replay everything and return the cost. Raises Missing when it fails."""
     store, server = log.store.cpu_s(), target.server
-    before = server.cpu_s() if server else 0.0
+    before = target.cpu_s()
     ended, answer = replay_to_the_end(log, target, folder, report)
     return Replayed(
         answer["points"], answer["records"], ended.seconds, ended.cpu_s, ended.peak_mib,
-        server.cpu_s() - before if server else 0.0, server.peak_mib() if server else 0.0,
+        target.cpu_s() - before, server.peak_mib() if server else 0.0,
         log.store.cpu_s() - store, target.bytes(), answer["parked"],
     )  # fmt: skip
 

@@ -1,9 +1,11 @@
 """
-Empty targets for trackers to write to: folders, and a real MLflow server that can be killed and started again.
+Empty targets for trackers to write to: folders, MLflow's databases, and a real MLflow server that can be killed and
+started again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,15 +13,19 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import asyncpg
 import psutil
 
 from benchmarks.environments import Missing
+from benchmarks.services import Server
+from benchmarks.system import running_postgres
 from benchmarks.watched import peak_mib
 from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import mlflow_server
 from gateway.local.supervision.process import end, kill_group, spawn, wait_until
 
-TRACKERS = ("parquet", "tensorboard", "wandb", "trackio", "mlflow")  # in the order of measuring
+# In the order of measuring. The last two are the tracker mlflow too, with the address of a database.
+TRACKERS = ("parquet", "tensorboard", "wandb", "trackio", "mlflow", "mlflow-sqlite", "mlflow-postgresql")
 FOLDERS = {"parquet": "PARQUET_DIR", "tensorboard": "TENSORBOARD_DIR", "wandb": "WANDB_DIR", "trackio": "TRACKIO_DIR"}
 START_TIMEOUT_S = 90
 
@@ -30,16 +36,27 @@ class Target:
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.folder = name, folder
         self.server: MlflowServer | None = None
+        self.database: Server | None = None  # PostgreSQL
+        self.url = ""  # of MLflow
 
     def variables(self) -> dict[str, str]:
         """Return the settings of a process that delivers to it or reads it back."""
-        if self.server is not None:
-            return {"GATEWAY_MLFLOW_URL": self.server.url}
+        if self.name == "mlflow":
+            return {"GATEWAY_MLFLOW_URL": self.url}
+        if self.url:  # a name of its own, because each name has its own position in the log
+            defined = self.folder / "trackers.yaml"
+            defined.write_text(f"{self.name}: {{type: mlflow, config: {{url: '{self.url}'}}}}\n")
+            return {"GATEWAY_TRACKERS_FILE": str(defined)}
         return {f"GATEWAY_{FOLDERS[self.name]}": str(self.folder / "held")}
 
     def bytes(self) -> int:
         """Return its size on disk, bytes."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    def cpu_s(self) -> float:
+        """Return the user and system time of its server, seconds."""
+        running = self.server or self.database
+        return running.cpu_s() if running else 0.0
 
 
 class MlflowServer:
@@ -103,7 +120,7 @@ class MlflowServer:
 @contextmanager
 def empty_target(name: str, folder: Path) -> Iterator[Target]:
     """Yield an empty target for a tracker; it is removed at the end of the block. Raises Missing."""
-    if name not in {entry.name for entry in entry_points(group="gateway.trackers")}:
+    if name.partition("-")[0] not in {entry.name for entry in entry_points(group="gateway.trackers")}:
         raise Missing("this tree has no such tracker")
     target = Target(name, folder)
     (folder / "held").mkdir(parents=True)
@@ -111,11 +128,29 @@ def empty_target(name: str, folder: Path) -> Iterator[Target]:
         if name == "mlflow":
             target.server = MlflowServer(folder / "held")
             target.server.start()
-        yield target
+            target.url = target.server.url
+        elif name == "mlflow-sqlite":
+            target.url = f"sqlite:///{folder}/held/mlflow.db"
+        if name == "mlflow-postgresql":
+            with running_postgres(folder / "held") as target.database:
+                target.url = asyncio.run(_new_database(target.database.address))
+                yield target
+        else:
+            yield target
     finally:
         if target.server is not None:
             target.server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _new_database(dsn: str) -> str:
+    """Create a database at a server; return its address."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("CREATE DATABASE mlflow")
+    finally:
+        await connection.close()
+    return dsn.rpartition("/")[0] + "/mlflow"
 
 
 def _cpu_s(pid: int) -> float:

@@ -169,8 +169,7 @@ def _own(name: str, shape: Shape, folder: Path, found: Findings, report: Callabl
     report(f"its own call, {part.runs} runs: {CALLS[name]}")
     with empty_target(name, folder / f"{name}-own") as target:
         request: dict[str, Any] = {"tracker": name, "shape": part, "folder": str(target.folder / "held")}
-        if target.server is not None:
-            request["url"] = target.server.url
+        request["url"] = target.url
         running = Watched([sys.executable, str(CEILINGS), json.dumps(request)], {}, folder / f"{name}-home", "own")
         try:
             ended = running.wait(report)

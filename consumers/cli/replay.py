@@ -101,11 +101,13 @@ async def _until_done(settings: Settings, name: str, request: ReplayRequest, dis
     from consumers.delivery.background import DRAIN_S, background, run_until_stopped
     from consumers.delivery.replay.replay import Replay, ReplayProgress
     from consumers.delivery.service import connected
+    from consumers.materialiser.gc_tuning import tune_gc
 
     progress, stopping = ReplayProgress(), asyncio.Event()
 
     async def work() -> None:
         async with connected(settings, name, display.print_notice) as services:
+            tune_gc()
             await Replay(services, request, stopping, progress, display.print_notice).run()
 
     async with background(display.watch(progress)):

@@ -26,14 +26,14 @@ def test_a_history_has_as_many_points_as_it_says() -> None:
     assert [record.value for record in records(shape)] == [record.value for record in records(shape)]
 
 
-@pytest.mark.parametrize("tracker", [pytest.param("mlflow", marks=pytest.mark.slow), "parquet"])
+@pytest.mark.parametrize("tracker", [pytest.param("mlflow", marks=pytest.mark.slow), "mlflow-postgresql", "parquet"])
 def test_nothing_is_missing_and_nothing_is_there_twice(tracker: str, log: Log, tmp_path: Path) -> None:
     prove(log, tracker, Shape(runs=30, series=3, points=8), Kills(4, 3, 0, fault_share=0.03, timeout_s=4), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("tracker", ["mlflow", "parquet", "tensorboard", "wandb"])
+@pytest.mark.parametrize("tracker", ["mlflow", "mlflow-sqlite", "mlflow-postgresql", "parquet", "tensorboard", "wandb"])
 def test_killed_fifty_times_a_larger_history_is_whole(tracker: str, log: Log, tmp_path: Path) -> None:
     prove(log, tracker, Shape(runs=200, series=10, points=20), Kills(50, 11, 0, server_lives_s=(5.0, 30.0)), tmp_path)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import services
 from tests.support.delivery_process import Place
 from tests.support.lines_tracker import Lines
 from tests.support.mlflow_service import MlflowServer, running_mlflow
@@ -53,3 +54,11 @@ def mlflow_server(session_folder: Path) -> Iterator[MlflowServer]:
     """A real MLflow server, shared by all tests; each test uses its own runs and experiments."""
     with running_mlflow(session_folder / "mlflow") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow_postgresql(postgres_server: str) -> Iterator[str]:
+    """Address of a PostgreSQL database of MLflow's, shared by all tests; each test uses its own runs."""
+    dsn = services.run(services.create_database(postgres_server, empty=True))
+    yield dsn
+    services.run(services.drop_database(postgres_server, dsn))

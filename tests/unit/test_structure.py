@@ -56,10 +56,12 @@ VENDORS = {
     "asyncpg": {"consumers/store/**/*.py", "gateway/local/connectivity.py", "gateway/local/servers/postgres.py"},
     "mlflow": {
         "consumers/trackers/mlflow/*.py",
+        "consumers/trackers/mlflow/database/*.py",
         "gateway/server/mlflow/protobuf.py",
         "gateway/server/mlflow/search/grammar.py",
         "gateway/dialects/mlflow/*.py",
     },
+    "sqlalchemy": {"consumers/trackers/mlflow/database/postgresql_database.py"},  # as MLflow's store has it
     "aiohttp": {"gateway/server/mlflow/reading.py", "gateway/server/mlflow/forwarding/*.py"},
     "wandb": {"consumers/trackers/wandb/**/*.py"},
     "pyarrow": {

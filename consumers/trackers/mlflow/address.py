@@ -9,8 +9,9 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from consumers.trackers.mlflow.backend import Backend
+from consumers.trackers.mlflow.database import postgresql_database, sqlite_database
+from consumers.trackers.mlflow.database.backend import DatabaseBackend
 from consumers.trackers.mlflow.rest_backend import RestBackend
-from consumers.trackers.mlflow.sqlite_backend import SCHEME, SqliteBackend
 from schemas.errors import BadSettings
 from schemas.runtime.text import mask_password
 
@@ -19,12 +20,15 @@ _HTTP = ("http://", "https://")
 
 def open_backend(url: str, timeout_s: float) -> Backend:
     """Return the backend for an address; it does not connect yet. Raises BadSettings."""
-    if url.startswith(SCHEME):
-        return SqliteBackend(url)
+    if url.startswith(sqlite_database.SCHEME):
+        return DatabaseBackend(sqlite_database.SqliteDatabase(url))
+    if url.startswith(postgresql_database.SCHEME):
+        return DatabaseBackend(postgresql_database.PostgresqlDatabase(url))
     if not url.startswith(_HTTP):
         raise BadSettings(
-            f"the address of MLflow is {mask_password(url)!r}: write that of a server, http://host:port, or of an "
-            "SQLite database on this machine, sqlite:///mlflow.db (MLflow's folders keep a repeated point twice)"
+            f"the address of MLflow is {mask_password(url)!r}: write that of a server, http://host:port, or of a "
+            "database, sqlite:///mlflow.db on this machine or postgresql://user:password@host/database "
+            "(MLflow's folders keep a repeated point twice)"
         )
     if not _is_readable(url):
         raise BadSettings(

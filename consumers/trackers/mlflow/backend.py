@@ -1,15 +1,15 @@
 """
-The interface to MLflow, however it is reached: a server (rest_backend.py) or a local database (sqlite_backend.py).
+The interface to MLflow, however it is reached: a server (rest_backend.py) or its database (database/backend.py).
 
 Every method raises TrackerUnavailable or TrackerRefused, and no other error of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from consumers.trackers.mlflow.metrics import Metric
+from consumers.trackers.mlflow.metrics import Metric, MetricColumns
 from consumers.trackers.mlflow.requests import Call
 
 DELETED_TAG = "gw.deleted"  # of a run that the log deleted; a run that a person put into the trash does not have it
@@ -65,6 +65,7 @@ class Backend(Protocol):
     """MLflow, however it is reached. `run` is always MLflow's own id of a run."""
 
     address: str  # without a password
+    call_bytes: int  # of records, passed to the tracker in one call
 
     def ensure_experiment(self, name: str) -> str:
         """Return the id of an experiment; create it if it does not exist."""
@@ -84,11 +85,14 @@ class Backend(Protocol):
     def get_run(self, run: str) -> RemoteRun:
         """Return what MLflow holds of a run."""
 
+    def split(self, metrics: Sequence[Metric], params: Mapping[str, str], tags: Mapping[str, str]) -> Iterator[Call]:
+        """Yield what there is to log as calls of the size that `log_batch` accepts."""
+
     def log_batch(self, run: str, call: Call) -> None:
         """Log metrics, params and tags."""
 
-    def metric_history(self, run: str, key: str) -> Iterator[Metric]:
-        """Yield every point of one metric."""
+    def metric_columns(self, run: RemoteRun) -> Iterator[MetricColumns]:
+        """Yield every point of a run; the points of one metric follow each other."""
 
     def set_status(self, run: str, status: str, ended_ms: int | None) -> None:
         """Set the status of a run and its end."""

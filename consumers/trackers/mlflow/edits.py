@@ -17,20 +17,20 @@ values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from consumers.trackers.edits import Edit
 from consumers.trackers.mlflow.backend import DELETED_TAG, REPLACED_TAG, STAGE_TAG, Backend, NewRun, RemoteRun
 from consumers.trackers.mlflow.mapping_state import key_of
 from consumers.trackers.mlflow.params import FOLDER
-from consumers.trackers.mlflow.requests import Call, split_calls
+from consumers.trackers.mlflow.requests import Call
 from consumers.trackers.mlflow.responses import MISSING, MlflowRefused
 from schemas import events as ev
 from schemas.mapping.mlflow import MAX_RUN_NAME, NOTE_TAG, PARENT_TAG, RUN_NAME_TAG
 from schemas.mapping.names import mlflow_key
 from schemas.wire import Envelope
 
-COPIED_ROWS = 1_000  # of metrics in memory at once
+COPIED_ROWS = 50_000  # of metrics in memory at once
 COPY_TAG = "gw.replaces"  # the run that this one was made in the place of
 OWN_PREFIX = "gw.tag."  # of tags of the training code whose names begin like ours
 # Of MLflow's tags those that hold facts of a run: one of the training code with that name must not replace the fact.
@@ -133,12 +133,12 @@ def replace_run(backend: Backend, old: RemoteRun, wanted: NewRun, key_tag: str, 
     found = backend.find_runs(key_tag, wanted.tags[key_tag])
     new = next((run for run in found if run.id != old.id and is_wanted(run, wanted)), None)
     new = new or backend.create_run(wanted._replace(tags={**wanted.tags, COPY_TAG: old.id}))
-    for key in old.metric_keys:
-        rows = backend.metric_history(old.id, key)
-        while some := list(islice(rows, COPIED_ROWS)):
-            backend.log_batch(new.id, Call(metrics=some))
+    rows = chain.from_iterable(columns.rows() for columns in backend.metric_columns(old))
+    while some := list(islice(rows, COPIED_ROWS)):
+        for call in backend.split(some, {}, {}):
+            backend.log_batch(new.id, call)
     tags = {key: text for key, text in old.tags.items() if key not in (REPLACED_TAG, COPY_TAG)}
-    for call in split_calls((), old.params, tags):
+    for call in backend.split((), old.params, tags):
         backend.log_batch(new.id, call)
     for path, content in backend.load_artifacts(old.artifact_uri, FOLDER):
         backend.store_artifact(new.artifact_uri, path, content)

@@ -10,6 +10,7 @@ run. The field names are the keys of the stored JSON: do not rename them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -89,10 +90,16 @@ class MappingState(NamedTuple):
 
 def key_of(name: str, names: dict[str, str]) -> str:
     """Return the MLflow key of a name. If the key does not give the name back, add it to `names`."""
-    key = mlflow_key(name)
-    if mlflow_name(key) != name:
+    key, gives_back = _key(name)
+    if not gives_back:
         names[key] = name
     return key
+
+
+@lru_cache(maxsize=16_384)  # a series is in each of its run's records, and often has the same name in many runs
+def _key(name: str) -> tuple[str, bool]:
+    key = mlflow_key(name)
+    return key, mlflow_name(key) == name
 
 
 def dump(value: Any) -> str:

@@ -10,7 +10,7 @@ and other runs continue in the meantime.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -21,8 +21,8 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from consumers.trackers.mlflow.backend import Experiment, NewRun, RemoteRun
-from consumers.trackers.mlflow.metrics import Metric
-from consumers.trackers.mlflow.requests import Call, body
+from consumers.trackers.mlflow.metrics import Metric, MetricColumns
+from consumers.trackers.mlflow.requests import Call, body, split_calls
 from consumers.trackers.mlflow.responses import EXISTS, MISSING, MlflowRefused, NothingDone, TooLarge, parse
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.runtime.proxies import bypass_proxies_on_loopback
@@ -38,6 +38,8 @@ _NEVER_SENT = ("NewConnectionError", "ConnectTimeout", "NameResolutionError")  #
 
 class RestBackend:
     """One MLflow server. `url` may contain user and password; no message does."""
+
+    call_bytes = 256 * 1024  # 6,000 points or more: 8 s if 8 runs share a server of 6,000 points/s
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
         bypass_proxies_on_loopback()
@@ -101,6 +103,10 @@ class RestBackend:
         """Return what MLflow holds of a run."""
         return _remote_run(self._get("runs/get", {"run_id": run})["run"])
 
+    def split(self, metrics: Sequence[Metric], params: Mapping[str, str], tags: Mapping[str, str]) -> Iterator[Call]:
+        """Yield calls within MLflow's limits."""
+        return split_calls(metrics, params, tags)
+
     def log_batch(self, run: str, call: Call) -> None:
         """Log metrics, params and tags; in smaller calls if the server or a proxy does not accept large ones."""
         try:
@@ -112,21 +118,22 @@ class RestBackend:
             for half in halves:
                 self.log_batch(run, half)
 
-    def metric_history(self, run: str, key: str) -> Iterator[Metric]:
+    def metric_columns(self, run: RemoteRun) -> Iterator[MetricColumns]:
         """
-        Yield every point of one metric, page by page.
+        Yield every point of a run, metric by metric and page by page.
 
         The server needs 48 µs of CPU for a point here. `get-history-bulk`, for many runs at once, needs 30 µs, but it
         has no second page and would omit the points after the first 25,000.
         """
-        query: dict[str, Any] = {"run_id": run, "metric_key": key, "max_results": PAGE_POINTS}
-        while True:
-            page = self._get("metrics/get-history", query)
-            for row in page.get("metrics", []):
-                yield Metric(key, float(row["value"]), int(row["timestamp"]), int(row.get("step", 0)))
-            if not page.get("next_page_token"):
-                return
-            query["page_token"] = page["next_page_token"]
+        for key in sorted(run.metric_keys):
+            query: dict[str, Any] = {"run_id": run.id, "metric_key": key, "max_results": PAGE_POINTS}
+            while True:
+                page = self._get("metrics/get-history", query)
+                if rows := page.get("metrics"):
+                    yield _columns(key, rows)
+                if not page.get("next_page_token"):
+                    break
+                query["page_token"] = page["next_page_token"]
 
     def set_status(self, run: str, status: str, ended_ms: int | None) -> None:
         """Set the status of a run and its end."""
@@ -239,6 +246,15 @@ def _active(found: Experiment) -> str:
     if not found.is_active:
         raise TrackerRefused(f"MLflow's experiment {found.name!r:.200} is deleted: restore it, or delete it for good")
     return found.id
+
+
+def _columns(key: str, rows: Sequence[Mapping[str, Any]]) -> MetricColumns:
+    return MetricColumns(
+        key,
+        [float(row["value"]) for row in rows],
+        [int(row["timestamp"]) for row in rows],
+        [int(row.get("step", 0)) for row in rows],
+    )
 
 
 def _remote_run(run: Mapping[str, Any]) -> RemoteRun:

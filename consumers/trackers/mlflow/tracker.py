@@ -33,19 +33,19 @@ from consumers.trackers.mlflow.edits import (
     take_out,
 )
 from consumers.trackers.mlflow.mapping_state import MappingState, name_tags
-from consumers.trackers.mlflow.metrics import read_points
+from consumers.trackers.mlflow.metrics import series_columns
 from consumers.trackers.mlflow.param_conflicts import changed_params, resolve
 from consumers.trackers.mlflow.params import MAX_VALUES, ArtifactSpill, params_of_refused
 from consumers.trackers.mlflow.read import experiment_name, read_contents, visible_run
-from consumers.trackers.mlflow.requests import split_calls
 from consumers.trackers.mlflow.responses import MlflowRefused, NothingDone
+from consumers.trackers.mlflow.rest_backend import RestBackend
 from consumers.trackers.mlflow.tags import changed_tags, user_tags
 from consumers.trackers.mlflow.translate import StatusChange, Translation, read_status, run_key, translate
 from consumers.trackers.protocol import Capabilities, Contents, ReadBack, State
 from consumers.trackers.run_start import Opening, fold_opening, may_move
 from consumers.trackers.run_status import RunStatus
 from schemas.errors import TrackerRefused, TrackerUnavailable
-from schemas.facts import Point
+from schemas.facts import Point, SeriesColumns
 from schemas.mapping.mlflow import MAX_PARAM, MAX_RUN_NAME, MAX_TAG, PARENT_TAG, RUN_NAME_TAG
 from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
@@ -81,10 +81,9 @@ class MlflowTracker:
         cut_params=(MAX_PARAM, MAX_TAG), cut_tags=(MAX_TAG,), cut_names=(MAX_RUN_NAME,),
     )  # fmt: skip
 
-    call_bytes = 256 * 1024  # 6,000 points or more: 8 s if 8 runs share a server of 6,000 points/s
-
     def __init__(self, *, url: str = "", timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._timeout_s = url, timeout_s
+        self.call_bytes = RestBackend.call_bytes  # until `open`: then that of the backend
         self._backend: Backend | None = None
         self._experiments: dict[str, str] = {}
         self._creating = threading.Lock()  # two runs of a new experiment must not both create it
@@ -94,6 +93,7 @@ class MlflowTracker:
     def open(self, settings: Settings) -> None:
         """Take the address, from the settings unless it was configured. Raises BadSettings if there is none."""
         self._backend = open_backend(self._url or settings.need("mlflow_url"), self._timeout_s)
+        self.call_bytes = self._backend.call_bytes
         self._opened = monotonic()
 
     def close(self) -> None:
@@ -158,7 +158,7 @@ class MlflowTracker:
         tags |= changed_tags(names | mapping.to_tags(), before.to_tags())
         tags |= {"gw.artifacts_refused": reason[:MAX_TAG]} if reason else {}
         texts = {key: text for key, text in tags.items() if text is not None}
-        for call in split_calls(new.metrics, resolved.params, texts):
+        for call in backend.split(new.metrics, resolved.params, texts):
             backend.log_batch(kept["run"], call)
         for key in [key for key in tags if key not in texts]:
             backend.delete_tag(kept["run"], key)
@@ -192,6 +192,7 @@ class MlflowTracker:
             run.ended_ms and run.ended_ms * 1_000,
             user_tags(mapping, run.tags) if state.get("tags") else None,
             altered=mapping.display_differences(),
+            columns=_columns(backend, run, mapping),
             contents=read_contents(backend, run, mapping),
         )
 
@@ -332,6 +333,10 @@ def _place(backend: Backend, run: RemoteRun) -> list[Any]:
     return [experiment, run.started_ms]
 
 
+def _columns(backend: Backend, run: RemoteRun, mapping: MappingState) -> Iterator[SeriesColumns]:
+    return series_columns(backend.metric_columns(run), mapping, run.tags)
+
+
 def _points(backend: Backend, run: RemoteRun, mapping: MappingState) -> Iterator[Point]:
-    for key in sorted(run.metric_keys):
-        yield from read_points(backend.metric_history(run.id, key), mapping, run.tags)
+    for name, steps, times_ms, values, _ in _columns(backend, run, mapping):
+        yield from map(Point, (name,) * len(steps), steps, times_ms, values)

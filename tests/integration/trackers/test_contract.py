@@ -48,6 +48,19 @@ class TestMlflowDatabase(TrackerContract):
         return opened(MlflowTracker(url=f"sqlite:///{file}"))
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")  # MLflow 3.17 and SQLAlchemy 2.1
+class TestMlflowPostgresql(TrackerContract):
+    @pytest.fixture(autouse=True)
+    def server(self, mlflow_postgresql: str) -> None:
+        self.url = mlflow_postgresql
+
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(MlflowTracker(url=self.url))
+
+    def make_unavailable(self, folder: Path) -> Tracker:
+        return opened(MlflowTracker(url="postgresql://somebody:secret@127.0.0.1:1/mlflow"))
+
+
 class TestWandb(TrackerContract):
     def make_tracker(self, folder: Path) -> Tracker:
         return opened(WandbTracker(folder=str(folder)))

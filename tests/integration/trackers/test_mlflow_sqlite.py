@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from consumers.trackers.mlflow import sqlite_backend
+from consumers.trackers.mlflow.database import sqlite_database
+from consumers.trackers.mlflow.database.backend import DatabaseBackend
 from consumers.trackers.mlflow.mapping_state import MAX_KEPT
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from consumers.trackers.testing.checks import assert_read_back
@@ -66,15 +67,15 @@ def test_a_copy_that_a_killed_move_began_goes_to_the_trash_if_a_later_move_does_
     begin = [author.start(tag=f"{run_id} a"), author.metrics("loss", [1.0])]
     moves = [author.envelope(ev.Moved(time=author.now(), tag=f"{run_id} {name}")) for name in ("c", last)]
     state = tracker.deliver(run_id, begin, {})
-    log_batch = sqlite_backend.SqliteBackend.log_batch
+    log_batch = DatabaseBackend.log_batch
 
-    def killed(backend: sqlite_backend.SqliteBackend, run: str, call: Any) -> None:
+    def killed(backend: DatabaseBackend, run: str, call: Any) -> None:
         calls[0] += 1
         if calls[0] == killed_at:
             raise KeyboardInterrupt
         log_batch(backend, run, call)
 
-    monkeypatch.setattr(sqlite_backend.SqliteBackend, "log_batch", killed)
+    monkeypatch.setattr(DatabaseBackend, "log_batch", killed)
     with pytest.raises(KeyboardInterrupt):
         tracker.deliver(run_id, moves[:1], state)
     monkeypatch.undo()
@@ -132,7 +133,7 @@ def test_a_locked_database_is_an_outage_and_then_continues(
     author = Author(run_id)
     state = tracker.deliver(run_id, [author.start()], {})
     more = [author.metrics("loss", [1.0])]
-    monkeypatch.setattr(sqlite_backend, "PROBE_S", 0.1)
+    monkeypatch.setattr(sqlite_database, "PROBE_S", 0.1)
     other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
 
