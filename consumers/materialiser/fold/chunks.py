@@ -23,6 +23,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from consumers.materialiser.fold.corners import corners_of
+from consumers.materialiser.fold.pieces import extremes_of, order_of, pieces_of
 from consumers.store.codec.order import FEW, rises
 from consumers.store.rows import (
     CHUNK_POINTS,
@@ -50,6 +51,22 @@ class _Summary(NamedTuple):
     min_value: float | None  # of finite values
     max_value: float | None
     non_finite: int
+
+
+class _Bounds(NamedTuple):
+    """Bounds of values."""
+
+    low: float | None  # of finite values; 0.0, not -0.0: these are equal, and which came first must not count
+    high: float | None
+    non_finite: int
+
+
+class _InOrder(NamedTuple):
+    """Steps as they were recorded, and steps and times (µs) each from the lowest to the highest."""
+
+    given: list[int]
+    steps: list[int]
+    times: Sequence[int]  # the recorded ones themselves, if they are known to rise
 
 
 class _Repeats(NamedTuple):
@@ -95,7 +112,8 @@ def finalise_chunks(changes: Changes) -> None:
         start = row.open_index
         for index, end in pairwise([*row.tail[bisect_left(row.tail, first) :], start + len(row.values)]):
             part = slice(index - start, end - start)
-            _put_chunk(changes, row, index, (row.steps[part], row.times[part], row.values[part]))
+            columns = row.steps[part], row.times[part], row.values[part]
+            _put_chunk(changes, row, index, columns, _summary_of(columns)[0])
     changes.unwritten.clear()
 
 
@@ -108,7 +126,7 @@ def _fill_chunks(row: SeriesRow, changes: Changes) -> None:
     _reopen_from(changes, row, row.open_index)
     while len(row.values) >= (cut := _chunk_size(row)):
         columns = row.steps[:cut], row.times[:cut], row.values[:cut]
-        chunk, repeats = _put_chunk(changes, row, row.open_index, columns)
+        chunk, repeats = _put_full_chunk(changes, row, columns)
         chunk.corners, chunk.ends = corners_of(chunk, ends_repeat=repeats.ends)
         number = -(-row.open_index // CHUNK_POINTS)  # of this chunk, whatever the first one lacks
         if (number + 1) % GROUP_CHUNKS == 0:
@@ -127,9 +145,26 @@ def _reopen_from(changes: Changes, row: SeriesRow, first: int) -> None:
         changes.reopened[row.series_id] = changes.unwritten[row.series_id] = first
 
 
-def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns) -> tuple[ChunkRow, _Repeats]:
+def _put_full_chunk(changes: Changes, row: SeriesRow, columns: Columns) -> tuple[ChunkRow, _Repeats]:
     steps, times, values = columns
-    summary, repeats = _summary(steps, times, values)
+    in_order = _in_order(steps, times)
+    order = order_of(in_order.given, in_order.steps, times, times_rise=in_order.times is times)
+    numbers = values.tolist()
+    if math.isfinite(sum(numbers)):
+        pieces = pieces_of(numbers, order, is_finite=True)
+        low, high = extremes_of(numbers, pieces)  # sooner than to look at all values again
+        bounds = _Bounds(low + 0.0, high + 0.0, 0)
+    else:
+        bounds = _bounds(values)
+        pieces = pieces_of(numbers, order, is_finite=not bounds.non_finite)  # a sum may be larger than any float64
+    summary, repeats = _summary(in_order, bounds)
+    chunk = _put_chunk(changes, row, row.open_index, columns, summary)
+    chunk.pieces = pieces
+    return chunk, repeats
+
+
+def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns, summary: _Summary) -> ChunkRow:
+    steps, times, values = columns
     chunk = changes.chunks[row.series_id, index] = ChunkRow(
         series_id=row.series_id,
         first_index=index,
@@ -142,36 +177,47 @@ def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns) -
         point_values=values,
         **summary._asdict(),
     )
-    return chunk, repeats
+    return chunk
 
 
-def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> tuple[_Summary, _Repeats]:
+def _summary_of(columns: Columns) -> tuple[_Summary, _Repeats]:
+    steps, times, values = columns
     if len(values) == 1:
         (step,), (time,), (value,) = steps, times, values
         if math.isfinite(value):
             bound = value + 0.0  # -0.0 and 0.0 are equal: the result must not depend on which came first
             return _Summary(step, step, time, time, bound, bound, 0), _NO_REPEATS
         return _Summary(step, step, time, time, None, None, 1), _NO_REPEATS
+    return _summary(_in_order(steps, times), _bounds(values))
+
+
+def _in_order(steps: IntArray, times: IntArray) -> _InOrder:
+    given = steps.tolist()
+    return _InOrder(
+        given,
+        sorted(given),  # nearly always sorted already, then faster than min() and max()
+        times if FEW <= len(times) <= CHUNK_POINTS and rises(times) else sorted(times),
+    )
+
+
+def _bounds(values: FloatArray) -> _Bounds:
     finite: Sequence[float] = values.tolist()  # a list: an array creates a new number object at each access
     if not math.isfinite(sum(finite)):  # the sum of a column with NaN or an infinity is never finite
         finite = [value for value in finite if math.isfinite(value)]
-    in_order = sorted(steps)  # nearly always sorted already, then faster than min() and max()
-    at = times if FEW <= len(times) <= CHUNK_POINTS and rises(times) else sorted(times)
-    summary = _Summary(
-        min_step=in_order[0],
-        max_step=in_order[-1],
-        min_time=at[0],
-        max_time=at[-1],
-        min_value=min(finite) + 0.0 if finite else None,
-        max_value=max(finite) + 0.0 if finite else None,
-        non_finite=len(values) - len(finite),
-    )
-    is_last_repeated = in_order[-2] == in_order[-1]
-    return summary, _Repeats(is_last_repeated and at[-2] == at[-1], is_last_repeated or in_order[0] == in_order[1])
+    if not finite:
+        return _Bounds(None, None, len(values))
+    return _Bounds(min(finite) + 0.0, max(finite) + 0.0, len(values) - len(finite))
+
+
+def _summary(in_order: _InOrder, bounds: _Bounds) -> tuple[_Summary, _Repeats]:
+    _, steps, times = in_order
+    summary = _Summary(steps[0], steps[-1], times[0], times[-1], *bounds)
+    is_last_repeated = steps[-2] == steps[-1]
+    return summary, _Repeats(is_last_repeated and times[-2] == times[-1], is_last_repeated or steps[0] == steps[1])
 
 
 def _add_to_series(row: SeriesRow, new: Series) -> None:
-    summary, repeats = _summary(new.steps, new.times, new.values)
+    summary, repeats = _summary_of((new.steps, new.times, new.values))
     row.non_finite += summary.non_finite
     row.integer = row.integer and new.integer
     low, high = summary.min_value, summary.max_value
