@@ -29,6 +29,7 @@ from benchmarks.machine import caption, command_of, describe, load
 from benchmarks.reference import LOOP, reference_us
 from benchmarks.search import execute, running_postgres
 from consumers.materialiser.fold.corners import corners_of
+from consumers.materialiser.fold.pieces import order_of, pieces_of
 from consumers.store.codec.copy_format import COLUMNS, copy_stream
 from consumers.store.migrations import migrate
 from consumers.store.pool import PooledConnection, open_database
@@ -49,11 +50,11 @@ REPEATED = 1_000  # chunks that PostgreSQL repeats with later steps and times, w
 REPEAT = """
 INSERT INTO chunks (
     series_id, first_index, month, points, min_step, max_step, min_time, max_time, first_value, last_value, min_value,
-    max_value, non_finite, steps, times, point_values, ends, time_deltas, corners
+    max_value, non_finite, steps, times, point_values, ends, time_deltas, pieces, corners
 )
 SELECT c.series_id, c.first_index + n * $2::bigint, month, points, min_step + n * $2, max_step + n * $2,
        min_time + n * $2 * 1000, max_time + n * $2 * 1000, first_value, last_value, min_value, max_value, non_finite,
-       steps, times, point_values, ends, time_deltas,
+       steps, times, point_values, ends, time_deltas, pieces,
        (SELECT array_agg(at + n * $2 * CASE WHEN place IN (2, 4, 7) THEN 1 WHEN place = 9 THEN 0 ELSE 1000 END
                          ORDER BY place) FROM unnest(corners) WITH ORDINALITY AS u (at, place))
 FROM generate_series(1, $3::bigint) AS n CROSS JOIN chunks c WHERE c.series_id = $1
@@ -88,6 +89,9 @@ def chunks_of(series: UUID, points: int, order: str) -> Iterator[ChunkRow]:
             array("q", [START_US + 1_000 * at for at in places]), values,
         )  # fmt: skip
         row.corners, row.ends = corners_of(row, ends_repeat=order == "interleaved")
+        given = row.steps.tolist()
+        in_order = order_of(given, sorted(given), row.times, times_rise=True)
+        row.pieces = pieces_of(values.tolist(), in_order, is_finite=not row.non_finite)
         yield row
 
 

@@ -21,6 +21,7 @@ FIRST_SPREAD = 500  # the first chunk of a series has up to this many points few
 SMALL_POINTS = 16  # rows of open points with fewer are merged once they have this many together
 ROW_POINTS = 32  # in a row of open points that came with those of other series; one more row a batch is written again
 GROUP_CHUNKS = 64  # summaries of consecutive chunks in one row of chunk_groups
+PIECE_LEVELS = (16, 8, 4, 2)  # numbers of pieces of a full chunk whose corners are kept
 LEVEL_FACTOR = 4  # a summary of one level of chunk_groups stands for so many of the level below
 
 
@@ -188,6 +189,7 @@ class ChunkRow:
     point_values: FloatArray = field(repr=False)
     corners: IntArray | None = None  # of a full chunk: where its corners lie, see fold/corners.py
     ends: FloatArray | None = None  # of a full chunk: its first and last value by step
+    pieces: array[int] | None = None  # of a full chunk: the numbers of corners of its pieces, see fold/pieces.py
 
 
 class FullGroup(NamedTuple):

@@ -17,15 +17,22 @@ if the points were still there.
 from __future__ import annotations
 
 import math
-from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
 
 from consumers.materialiser.fold.corners import corners_of
-from consumers.store.codec.order import FEW, rises
+from consumers.materialiser.fold.pieces import extremes_of, order_of, pieces_of
+from consumers.materialiser.fold.summary import (
+    Bounds,
+    Columns,
+    Repeats,
+    Summary,
+    add_columns,
+    bounds_of,
+    in_order_of,
+    summarise,
+    summary_of,
+)
 from consumers.store.rows import (
     CHUNK_POINTS,
     FIRST_SPREAD,
@@ -40,37 +47,12 @@ from consumers.store.rows import (
 from schemas.columns import FloatArray, IntArray
 from schemas.events import Series
 
-Columns = tuple[IntArray, IntArray, FloatArray]  # steps, times (µs), values of the same points
-
-
-class _Summary(NamedTuple):
-    """Summary of points for charts, lists and searches."""
-
-    min_step: int
-    max_step: int
-    min_time: int  # µs
-    max_time: int
-    min_value: float | None  # of finite values
-    max_value: float | None
-    non_finite: int
-
-
-class _Repeats(NamedTuple):
-    """Whether several points may have the same place in order."""
-
-    newest: bool  # the highest step and the highest time
-    ends: bool  # the lowest step, or the highest
-
-
-_NO_REPEATS = _Repeats(newest=False, ends=False)
-_Bounds = tuple[int, int, int, int]  # lowest and highest step, lowest and highest time
-
 
 def append_points(row: SeriesRow, new: Series, changes: Changes) -> None:
     """Append the points of one record to a series, and note in `changes` which of its open points need rows."""
     if row.waiting is not None:
         row.waiting.pass_on(changes)
-    _add_to_series(row, new)
+    add_columns(row, new)
     first_index = row.end
     row.points += len(new.values)
     changes.new_points[row.month] = changes.new_points.get(row.month, 0) + len(new.values)
@@ -128,7 +110,8 @@ def finalise_chunks(changes: Changes) -> None:
         start = row.held
         for index, end in pairwise([*row.tail[bisect_left(row.tail, first) :], row.end]):
             part = slice(index - start, end - start)
-            _put_chunk(changes, row, index, (row.steps[part], row.times[part], row.values[part]))
+            columns = row.steps[part], row.times[part], row.values[part]
+            _put_chunk(changes, row, index, columns, summary_of(columns)[0])
     changes.unwritten.clear()
 
 
@@ -164,7 +147,7 @@ def _fill_chunks(row: SeriesRow, changes: Changes) -> None:
     _reopen_from(changes, row, row.open_index)
     while len(row.values) >= (cut := chunk_size(row)):
         columns = row.steps[:cut], row.times[:cut], row.values[:cut]
-        chunk, repeats = _put_chunk(changes, row, row.open_index, columns)
+        chunk, repeats = _put_full_chunk(changes, row, columns)
         chunk.corners, chunk.ends = corners_of(chunk, ends_repeat=repeats.ends)
         number = -(-row.open_index // CHUNK_POINTS)  # of this chunk, whatever the first one lacks
         if (number + 1) % GROUP_CHUNKS == 0:
@@ -183,9 +166,26 @@ def _reopen_from(changes: Changes, row: SeriesRow, first: int) -> None:
         changes.reopened[row.series_id] = changes.unwritten[row.series_id] = first
 
 
-def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns) -> tuple[ChunkRow, _Repeats]:
+def _put_full_chunk(changes: Changes, row: SeriesRow, columns: Columns) -> tuple[ChunkRow, Repeats]:
     steps, times, values = columns
-    summary, repeats = _summary(steps, times, values)
+    in_order = in_order_of(steps, times)
+    order = order_of(in_order.given, in_order.steps, times, times_rise=in_order.times is times)
+    numbers = values.tolist()
+    if math.isfinite(sum(numbers)):
+        pieces = pieces_of(numbers, order, is_finite=True)
+        low, high = extremes_of(numbers, pieces)  # sooner than to look at all values again
+        bounds = Bounds(low + 0.0, high + 0.0, 0)
+    else:
+        bounds = bounds_of(values)
+        pieces = pieces_of(numbers, order, is_finite=not bounds.non_finite)  # a sum may be larger than any float64
+    summary, repeats = summarise(in_order, bounds)
+    chunk = _put_chunk(changes, row, row.open_index, columns, summary)
+    chunk.pieces = pieces
+    return chunk, repeats
+
+
+def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns, summary: Summary) -> ChunkRow:
+    steps, times, values = columns
     chunk = changes.chunks[row.series_id, index] = ChunkRow(
         series_id=row.series_id,
         first_index=index,
@@ -204,109 +204,4 @@ def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns) -
         max_value=summary.max_value,
         non_finite=summary.non_finite,
     )
-    return chunk, repeats
-
-
-def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> tuple[_Summary, _Repeats]:
-    if len(values) == 1:
-        (step,), (time,), (value,) = steps, times, values
-        if math.isfinite(value):
-            bound = value + 0.0  # -0.0 and 0.0 are equal: the result must not depend on which came first
-            return _Summary(step, step, time, time, bound, bound, 0), _NO_REPEATS
-        return _Summary(step, step, time, time, None, None, 1), _NO_REPEATS
-    finite: Sequence[float] = values.tolist()  # a list: an array creates a new number object at each access
-    if not math.isfinite(sum(finite)):  # the sum of a column with NaN or an infinity is never finite
-        finite = [value for value in finite if math.isfinite(value)]
-    if len(steps) <= ROW_POINTS:  # series that are recorded together have the same steps and times
-        bounds, repeats = _known_bounds(steps.tobytes(), times.tobytes())
-    else:
-        bounds, repeats = _bounds(steps, times)
-    low, high = (min(finite) + 0.0, max(finite) + 0.0) if finite else (None, None)
-    return _Summary(*bounds, low, high, len(values) - len(finite)), repeats
-
-
-def _bounds(steps: IntArray, times: IntArray) -> tuple[_Bounds, _Repeats]:
-    in_order = sorted(steps)  # nearly always sorted already, then faster than min() and max()
-    at = times if FEW <= len(times) <= CHUNK_POINTS and rises(times) else sorted(times)
-    is_last_repeated = in_order[-2] == in_order[-1]
-    repeats = _Repeats(is_last_repeated and at[-2] == at[-1], is_last_repeated or in_order[0] == in_order[1])
-    return (in_order[0], in_order[-1], at[0], at[-1]), repeats
-
-
-@lru_cache(maxsize=64)
-def _known_bounds(steps: bytes, times: bytes) -> tuple[_Bounds, _Repeats]:
-    return _bounds(array("q", steps), array("q", times))
-
-
-class Order(NamedTuple):
-    """What the steps and times of points tell of their order."""
-
-    newest: int  # index of the newest of them; -1: the values decide which it is
-    step: int  # of the newest
-    time: int  # µs
-
-
-def order_of(steps: IntArray, times: IntArray) -> Order:
-    """Return the order of points of several series that were recorded together."""
-    at = len(steps) - 1
-    newest = steps[at], times[at]
-    if at and (newest != (max(steps), max(times)) or (steps.count(newest[0]) > 1 and times.count(newest[1]) > 1)):
-        return Order(-1, 0, 0)
-    return Order(at, *newest)
-
-
-def add_range(
-    row: SeriesRow, order: Order, steps: IntArray, times: IntArray, values: FloatArray, *, is_finite: bool
-) -> None:
-    """Add points to the summary of their series; `is_finite` tells that none of the values is NaN or infinite."""
-    finite: Sequence[float] = values
-    if not is_finite:
-        finite = [value for value in values if math.isfinite(value)]
-        row.non_finite += len(values) - len(finite)
-    if finite:
-        _widen(row, min(finite) + 0.0, max(finite) + 0.0)
-    at, step, time = order
-    if at < 0:
-        at, step, time = _newest(steps, times, values)
-    _renew(row, (step, time), values[at])
-
-
-def _newest(steps: IntArray, times: IntArray, values: FloatArray) -> Order:
-    at = max(range(len(steps)), key=lambda index: (steps[index], times[index], _rank(values[index])))
-    return Order(at, steps[at], times[at])
-
-
-def _widen(row: SeriesRow, low: float | None, high: float | None) -> None:
-    if low is not None and high is not None:
-        row.min_value = low if row.min_value is None else min(row.min_value, low)
-        row.max_value = high if row.max_value is None else max(row.max_value, high)
-
-
-def _renew(row: SeriesRow, newest: tuple[int, int], value: float) -> None:
-    """Make a point the last one of its series if it is newer than the last one."""
-    known = row.last_step, row.last_time
-    if newest > known or not row.points or (newest == known and _rank(value) > _rank(row.last_value)):
-        (row.last_step, row.last_time), row.last_value = newest, value
-
-
-def _add_to_series(row: SeriesRow, new: Series) -> None:
-    summary, repeats = _summary(new.steps, new.times, new.values)
-    row.non_finite += summary.non_finite
-    row.integer = row.integer and new.integer
-    _widen(row, summary.min_value, summary.max_value)
-    at = len(new.steps) - 1  # of the newest point, unless points came out of order
-    newest = new.steps[at], new.times[at]
-    if repeats.newest or newest != (summary.max_step, summary.max_time):
-        at, step, time = _newest(new.steps, new.times, new.values)
-        newest = step, time
-    _renew(row, newest, new.values[at])
-
-
-def _rank(value: float) -> float:
-    """
-    Return the place of a value among points of equal step and time, of which the highest is the newest.
-
-    NaN counts as 0, and the first of equals stays, as in MLflow (store/tracking/sqlalchemy_store.py,
-    `_update_latest_metrics_if_necessary`).
-    """
-    return 0.0 if math.isnan(value) else value
+    return chunk

@@ -46,9 +46,16 @@ def corners_of(chunk: ChunkRow, *, ends_repeat: bool) -> tuple[IntArray, FloatAr
         odd = [at for at, value in enumerate(values) if not math.isfinite(value)]
         kinds = 0
         for at in odd:
-            kinds |= NAN if math.isnan(values[at]) else INFINITY if values[at] > 0 else NEGATIVE_INFINITY
+            kinds |= kind_of(values[at])
         places += [steps[odd[0]], times[odd[0]], kinds]
     return array("q", places), array("d", [values[begin], values[end]])
+
+
+def kind_of(value: float) -> int:
+    """Return the kind of a value that is not finite; 0 for one that is."""
+    if math.isfinite(value):
+        return 0
+    return NAN if math.isnan(value) else INFINITY if value > 0 else NEGATIVE_INFINITY
 
 
 def _place(values: FloatArray, packed: bytes, wanted: float) -> int:

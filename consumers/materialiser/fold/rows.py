@@ -16,7 +16,8 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from consumers.materialiser.fold.chunks import add_range, append_columns, order_of
+from consumers.materialiser.fold.chunks import append_columns
+from consumers.materialiser.fold.summary import add_column, newest_of
 
 if TYPE_CHECKING:
     from consumers.store.rows import Changes, SeriesRow
@@ -59,7 +60,7 @@ class RowSet:
         self.steps, self.times, self.cells, self.integers = array("q"), array("q"), array("d"), None
         if not steps:
             return
-        order = order_of(steps, times)
+        newest = newest_of(steps, times)
         month = self.series[0].month
         changes.new_points[month] = changes.new_points.get(month, 0) + len(cells)
         is_finite = math.isfinite(sum(cells))
@@ -68,6 +69,6 @@ class RowSet:
             values = cells[at :: len(self.series)]
             if at not in integers:
                 row.integer = False
-            add_range(row, order, steps, times, values, is_finite=is_finite)
+            add_column(row, newest, steps, times, values, is_finite=is_finite)
             append_columns(row, steps, times, values, changes)
             changes.series[row.series_id] = row

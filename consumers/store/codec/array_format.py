@@ -44,13 +44,23 @@ def deltas_of(sent: bytes) -> array[int]:
     return column
 
 
+def shorts_of(sent: bytes) -> array[int]:
+    """Return the values of one smallint[]."""
+    column = array("h")
+    with memoryview(sent) as of, of.cast("h") as words:
+        column.frombytes(words[_HEADER_BYTES // 2 + 2 :: 3].tobytes())
+    if sys.byteorder == "little":
+        column.byteswap()
+    return column
+
+
 def _column(column: array[N], arrays: Iterable[bytes]) -> array[N]:
-    for sent in arrays:
-        bare = bytearray(8 * max(0, (len(sent) - _HEADER_BYTES) // _VALUE_BYTES))  # an empty array has a shorter header
-        with memoryview(bare) as into, into.cast("i") as halves, memoryview(sent) as of, of.cast("i") as words:
-            halves[0::2] = words[_HEADER_WORDS + 1 :: 3]
-            halves[1::2] = words[_HEADER_WORDS + 2 :: 3]
-        column.frombytes(bare)
+    bodies = b"".join([sent[_HEADER_BYTES:] for sent in arrays])  # an empty array has a shorter header and no more
+    bare = bytearray(8 * (len(bodies) // _VALUE_BYTES))
+    with memoryview(bare) as into, into.cast("i") as halves, memoryview(bodies) as of, of.cast("i") as words:
+        halves[0::2] = words[1::3]
+        halves[1::2] = words[2::3]
+    column.frombytes(bare)
     if sys.byteorder == "little":
         column.byteswap()
     return column

@@ -31,7 +31,7 @@ COLUMNS = [*(column.name for column in fields(ChunkRow)), "time_deltas"]
 MAX_SPAN = 2**53  # upper bound of steps that are not stored
 MAX_DELTA = 2**31  # µs
 Bounds = tuple[int, int, int, int]  # lowest and highest step, lowest and highest time, µs
-_INT4, _INT8, _FLOAT8 = 23, 20, 701  # oids of pg_type
+_INT2, _INT4, _INT8, _FLOAT8 = 21, 23, 20, 701  # oids of pg_type
 _NULL = struct.pack(">i", -1)
 # Number of fields, then each field after its length: series_id to last_value of a ChunkRow.
 _FRONT = struct.Struct(">h i16s iq ii ii iq iq iq iq id id")
@@ -39,7 +39,9 @@ _BOUNDS = struct.Struct(">id id")  # min_value, max_value
 _NO_BOUNDS = struct.pack(">ii", -1, -1)  # both NULL, if no value is finite
 _COUNT = struct.Struct(">ii")  # non_finite
 _ARRAY = struct.Struct(">i iiiii")  # length; dimensions, has nulls, oid, values, first index
-_FOUR, _EIGHT = (int.from_bytes(bytes((0, 0, 0, size)), sys.byteorder) for size in (4, 8))
+_TWO, _FOUR, _EIGHT = (
+    int.from_bytes(size.to_bytes(width, "big"), sys.byteorder) for size, width in ((2, 2), (4, 4), (8, 4))
+)
 
 
 def copy_stream(rows: Iterable[ChunkRow]) -> Iterator[bytes]:
@@ -71,7 +73,9 @@ def encode_row(row: ChunkRow) -> bytes:
     values = _encode_array(row.point_values, _FLOAT8)
     corners = _NULL if row.corners is None else _encode_array(row.corners, _INT8)
     ends = _NULL if row.ends is None else _encode_array(row.ends, _FLOAT8)
-    return b"".join((front, ranges, _COUNT.pack(4, row.non_finite), steps, times, values, corners, ends, deltas))
+    pieces = _NULL if row.pieces is None else _encode_shorts(row.pieces)
+    count = _COUNT.pack(4, row.non_finite)
+    return b"".join((front, ranges, count, steps, times, values, corners, ends, pieces, deltas))
 
 
 @lru_cache(maxsize=64)  # series that are recorded together have the same steps and times
@@ -142,6 +146,15 @@ def _encode_array(column: IntArray | FloatArray, oid: int) -> bytes:
         into[1::3] = halves[0::2]
         into[2::3] = halves[1::2]
     return _ARRAY.pack(20 + 12 * count, 1, 0, oid, count, 1) + words.tobytes()
+
+
+def _encode_shorts(column: array[int]) -> bytes:
+    ordered = column[:]
+    if sys.byteorder == "little":
+        ordered.byteswap()
+    words = array("h", [0, _TWO, 0]) * len(column)
+    words[2::3] = ordered
+    return _ARRAY.pack(20 + 6 * len(column), 1, 0, _INT2, len(column), 1) + words.tobytes()
 
 
 @cache

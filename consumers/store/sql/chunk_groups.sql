@@ -101,38 +101,64 @@ FROM chunks WHERE series_id = $1 AND month = $2 AND first_index >= $3::bigint AN
   AND min_step <= $6::bigint AND max_step >= $5::bigint AND min_time <= $8::bigint AND max_time >= $7::bigint
 ORDER BY first_index;
 
--- name: get_chunks_within
--- Chunks of a series, in log order, that may have points within these bounds and whose first point has a number from
--- one of $3 to before that of $4: as packed_chunks returns them. OFFSET 0: a plan cannot know how few these are, and
--- would read all chunks of the month once. Arrays are packed after rows are sorted, which then fit into memory.
-SELECT first_index, points, min_step, max_step, min_time, max_time, array_send(steps) AS steps,
-       array_send(times) AS times, array_send(time_deltas) AS time_deltas, array_send(point_values) AS point_values
+-- name: get_pieces
+-- Of full chunks of series ($1) of months ($2) whose first point has a number from $3 to before $4, and whose points all
+-- lie within bounds ($7 to $10): of the pieces of one level (materialiser/fold/pieces.py; $5 are on the levels before
+-- it, $6 on it, $11 on all) the corners, and of a chunk with values that are not finite after them the first such points.
+-- All are NULL where a chunk has no pieces. OFFSET 0: a plan cannot know how few chunks these are, and would read all of
+-- the month once. || makes PostgreSQL read an array from its table once, not for each value: after rows are sorted, which
+-- then fit into memory.
+SELECT c.series_id, c.first_index, c.points, c.non_finite, c.min_time, c.max_time, array_send(p.steps) AS steps,
+       array_send(p.times) AS times, array_send(p.values) AS point_values,
+       CASE WHEN c.non_finite > 0 THEN array_send(c.pieces[5 * $11::int + c.before + 1 : 5 * $11 + c.before + c.wanted]
+           || c.pieces[6 * $11 + c.before + 1 : 6 * $11 + c.before + c.wanted]) END AS odd
 FROM (
-    SELECT c.* FROM unnest($3::bigint[], $4::bigint[]) AS wanted (first, until)
-    CROSS JOIN LATERAL (
-        SELECT * FROM chunks
-        WHERE series_id = $1 AND month = $2 AND first_index >= wanted.first AND first_index < wanted.until
-          AND min_step <= $6::bigint AND max_step >= $5::bigint AND min_time <= $8::bigint AND max_time >= $7::bigint
-        OFFSET 0
-    ) AS c
-    ORDER BY c.first_index OFFSET 0
-) AS found;
-
--- name: lowest_open_step
-SELECT min(min_step) FROM chunks WHERE series_id = $1 AND month = $2 AND first_index >= $3;
+    SELECT series_id, first_index, points, non_finite, min_step, min_time, max_time, pieces, before, wanted,
+           times IS NULL AS is_short,
+           CASE WHEN steps IS NULL THEN (max_step - min_step) / greatest(points - 1, 1) END AS stride,
+           steps || '{}'::bigint[] AS steps, times || '{}'::bigint[] AS times, time_deltas || '{}'::int[] AS deltas,
+           point_values || '{}'::double precision[] AS point_values
+    FROM (
+        SELECT c.*, w.before, w.wanted
+        FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::bigint[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
+                    $9::bigint[], $10::bigint[])
+            AS w (series_id, month, first, until, before, wanted, min_step, max_step, min_time, max_time)
+        CROSS JOIN LATERAL (
+            SELECT * FROM chunks
+            WHERE series_id = w.series_id AND month = w.month AND first_index >= w.first AND first_index < w.until
+              AND min_step >= w.min_step AND max_step <= w.max_step AND min_time >= w.min_time AND max_time <= w.max_time
+            OFFSET 0
+        ) AS c
+        ORDER BY c.series_id, c.first_index OFFSET 0
+    ) AS sorted
+    OFFSET 0
+) AS c
+CROSS JOIN LATERAL (
+    SELECT array_agg(CASE WHEN c.stride IS NULL THEN c.steps[n] ELSE c.min_step + (n - 1) * c.stride END) AS steps,
+           array_agg(CASE WHEN c.is_short THEN c.min_time + c.deltas[n] ELSE c.times[n] END) AS times,
+           array_agg(c.point_values[n]) AS values
+    FROM unnest(c.pieces[4 * c.before + 1 : 4 * (c.before + c.wanted)] || CASE WHEN c.non_finite > 0
+             THEN c.pieces[4 * $11 + c.before + 1 : 4 * $11 + c.before + c.wanted] END) AS n
+) AS p;
 
 -- name: get_chunks_of_many
--- The same of many series ($1) of months ($2), of each those that may have points within its bounds.
+-- Chunks of series ($1) of months ($2), in log order, whose first point has a number from $3 to before $4, and that may
+-- have points within bounds ($5 to $8): as packed_chunks returns them. OFFSET 0 as in get_pieces. Arrays are packed after
+-- rows are sorted, which then fit into memory.
 SELECT series_id, first_index, points, min_step, max_step, min_time, max_time, array_send(steps) AS steps,
        array_send(times) AS times, array_send(time_deltas) AS time_deltas, array_send(point_values) AS point_values
 FROM (
-    SELECT c.* FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-        AS w (series_id, month, min_step, max_step, min_time, max_time)
+    SELECT c.* FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                           $8::bigint[])
+        AS w (series_id, month, first, until, min_step, max_step, min_time, max_time)
     CROSS JOIN LATERAL (
         SELECT * FROM chunks
-        WHERE series_id = w.series_id AND month = w.month AND min_step <= w.max_step AND max_step >= w.min_step
-          AND min_time <= w.max_time AND max_time >= w.min_time
+        WHERE series_id = w.series_id AND month = w.month AND first_index >= w.first AND first_index < w.until
+          AND min_step <= w.max_step AND max_step >= w.min_step AND min_time <= w.max_time AND max_time >= w.min_time
         OFFSET 0
     ) AS c
     ORDER BY c.series_id, c.first_index OFFSET 0
 ) AS found;
+
+-- name: lowest_open_step
+SELECT min(min_step) FROM chunks WHERE series_id = $1 AND month = $2 AND first_index >= $3;

@@ -164,7 +164,8 @@ WITH tables AS (
 columns AS (
     SELECT t.oid, a.attname, a.attnum, array_position(t.indkey::int2[], a.attnum) AS key_place,
            -- Earlier releases did not store them.
-           CASE WHEN (t.relname, a.attname) IN (('runs', 'first_offset'), ('params', 'log_offset'))
+           CASE WHEN (t.relname, a.attname) IN (
+                    ('runs', 'first_offset'), ('params', 'log_offset'), ('chunks', 'pieces'))
                 THEN format('coalesce(l.%1$I, r.%1$I)', a.attname)
                 ELSE format('l.%I', a.attname) END AS live
     FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped

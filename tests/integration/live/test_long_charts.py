@@ -17,7 +17,7 @@ from consumers.log.record import Record
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import FOLDER, migrate
 from consumers.store.pool import PooledConnection, open_database
-from consumers.store.read.charts.chart import RAW_POINTS, Chart
+from consumers.store.read.charts.chart import Chart, read_whole
 from consumers.store.read.charts.series import SeriesChart, Wanted, charts
 from consumers.store.read.charts.summaries import Sample, Window
 from consumers.store.read.charts.superseded import supersede
@@ -44,6 +44,13 @@ def shapes() -> dict[str, list[list[Sample]]]:
             found[at] = found[at]._replace(value=value)
         return found
 
+    def odd(found: list[Sample]) -> list[Sample]:
+        """Replace some values of every chunk, and all of some chunks."""
+        for at in range(len(found)):
+            if at % 137 < 3 or 20_000 < at < 26_000:
+                found[at] = found[at]._replace(value=(math.nan, math.inf, -math.inf)[at % 7 % 3])
+        return found
+
     return {
         "rising": [points(range(258_700))],
         "falling": [points(range(131_000, 0, -1))],
@@ -51,6 +58,8 @@ def shapes() -> dict[str, list[list[Sample]]]:
         "repeated": [points(at // 3 - 50 for at in range(3_000))],
         "few": [points(random.sample(range(500), 500))],
         "continued": [points(range(70_000)), points(range(64_321, 66_000)), points(range(65_900, 130_000))],
+        "equal": [points(at // 3 for at in range(66_000))],
+        "odd": [odd(points(range(65_000)))],
         "spread": [points(range(-(2**63), 2**63, 2**64 // 1_200))],
         "strange": [[Sample(at, BEGAN + at, (math.nan, -math.inf)[at % 2]) for at in range(2_500)]],
     }
@@ -115,6 +124,7 @@ def check(chart: Chart, expected: list[Sample], buckets: int, *, is_apart: bool)
         assert len(chart.samples) == len(expected)
         return
     assert len(chart.sizes) <= buckets
+    assert sum(chart.sizes) == len(expected)
     assert exactly(chart.samples) <= exactly(expected)
     assert {point.value.hex() for point in corners(expected)} <= {point.value.hex() for point in chart.samples}
     if is_apart:
@@ -146,6 +156,19 @@ class Charts:
 
         return self._runner.run(drawn())
 
+    def statements(self, names: Sequence[str], buckets: int) -> int:
+        """Return how many statements the charts of these series take together."""
+        asked = list[str]()
+
+        async def counted() -> int:
+            async with self._db.acquire() as connection:
+                wanted = [Wanted(await rows_of(connection, name)) for name in names]
+                with connection.query_logger(lambda statement: asked.append(statement.query)):
+                    assert [one async for one in charts(connection, wanted, buckets)]
+            return len(asked)
+
+        return self._runner.run(counted())
+
 
 async def rows_of(connection: PooledConnection, name: str) -> list[Any]:
     return list(await connection.fetch("SELECT * FROM series WHERE name = $1 ORDER BY attempt", name))
@@ -173,10 +196,13 @@ def test_charts_are_exact_whatever_the_order_the_range_and_the_number_of_buckets
                 )
                 buckets = data.draw(st.sampled_from([1, 2, 3, 7, 60, 1_000, 10_000]))
                 (found,) = store_of_shapes.draw([name], window, buckets)
-                is_apart = name != "interleaved" or found.chart.in_range <= RAW_POINTS
+                is_apart = name != "interleaved" or found.chart.in_range <= read_whole(buckets)
                 check(found.chart, kept(every, window), buckets, is_apart=is_apart)
 
             holds()
+            every_shape(store_of_shapes, superseding, least_buckets=990)
+            assert store_of_shapes.statements(["few", "repeated", "strange", "spread"], 1_000) == 1
+            assert store_of_shapes.statements(["falling", "interleaved", "equal", "odd", "rising"], 1_000) == 2
             before = store_of_shapes.draw(["rising"], Window(), 100)
             found = store_of_shapes.draw(["few", "continued", "strange"], Window(), 50)
             replaced = [(one.attempt, one.from_step, one.chart.in_range) for one in found[1].superseded]
@@ -187,6 +213,16 @@ def test_charts_are_exact_whatever_the_order_the_range_and_the_number_of_buckets
             (after,) = store_of_shapes.draw(["rising"], Window(), 100)
             check(after.chart, superseding["rising"], 100, is_apart=True)
             assert after.chart.odd == before[0].chart.odd
+            runner.run(without_pieces(database))
+            every_shape(store_of_shapes, superseding, least_buckets=550)
+
+
+def every_shape(charts_of: Charts, series: dict[str, list[Sample]], *, least_buckets: int) -> None:
+    """Check the chart of 1,000 buckets of each series that is long enough to have them."""
+    names = [name for name, points in series.items() if len(points) > read_whole(1_000)]
+    for name, found in zip(names, charts_of.draw(names, Window(), 1_000), strict=True):
+        check(found.chart, series[name], 1_000, is_apart=name != "interleaved")
+        assert len(found.chart.sizes) >= least_buckets, name
 
 
 async def same_rows_after_the_migration(database: str) -> None:
@@ -207,7 +243,7 @@ async def same_rows_after_the_migration(database: str) -> None:
             migrated = [await connection.fetch(query) for query in queries]
     finally:
         await db.close()
-    assert len(folded[1]) == 4 + 1 + 2 + 2 + 1 + 1  # rows of 64,000 points, and one of level 1
+    assert len(folded[1]) == 4 + 1 + 2 + 2 + 1 + 1 + 1 + 1  # rows of 64,000 points, and one of level 1
     assert migrated == folded
 
 
@@ -223,6 +259,16 @@ async def written_by_an_earlier_release(database: str) -> None:
             )
             assert await connection.execute(lacking, row["series_id"]) == "UPDATE 1"
             await connection.execute("DELETE FROM chunk_groups WHERE series_id = $1 AND number = 0", row["series_id"])
+    finally:
+        await db.close()
+
+
+async def without_pieces(database: str) -> None:
+    """Make every other chunk as a release before the one with pieces wrote it."""
+    db = await open_database(database)
+    try:
+        async with db.acquire() as connection:
+            await connection.execute("UPDATE chunks SET pieces = NULL WHERE (first_index + 999) / 1000 % 2 = 0")
     finally:
         await db.close()
 

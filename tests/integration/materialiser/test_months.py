@@ -191,7 +191,11 @@ async def test_rows_of_the_release_before_are_migrated_byte_for_byte_and_can_be_
     with materialiser(tmp_path, variables):
         await until_folded(old_database, topic, len(envelopes) + len(later))
 
-    for missing in ("runs SET first_offset = NULL", "consumer_offsets SET last_offset = NULL, last_time = NULL"):
+    for missing in (
+        "runs SET first_offset = NULL",
+        "consumer_offsets SET last_offset = NULL, last_time = NULL",
+        "chunks SET pieces = NULL",
+    ):
         await execute(database, f"UPDATE {missing}")  # the release before did not store it
     assert [row.split(",")[1] for row in carried.pop("run_partitions_uncopied")] == ["0"]
     assert carried == {

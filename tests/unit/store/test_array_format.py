@@ -8,9 +8,9 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.codec.array_format import floats_of, ints_of
+from consumers.store.codec.array_format import floats_of, ints_of, shorts_of
 
-INT8, FLOAT8 = 20, 701  # oids of pg_type
+INT2, INT8, FLOAT8 = 21, 20, 701  # oids of pg_type
 
 
 def sent(kind: str, oid: int, values: list[int] | list[float]) -> bytes:
@@ -18,7 +18,7 @@ def sent(kind: str, oid: int, values: list[int] | list[float]) -> bytes:
     if not values:
         return struct.pack(">iii", 0, 0, oid)
     header = struct.pack(">iiiii", 1, 0, oid, len(values), 1)
-    return header + b"".join(struct.pack(f">i{kind}", 8, value) for value in values)
+    return header + b"".join(struct.pack(f">i{kind}", struct.calcsize(kind), value) for value in values)
 
 
 @given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1))))
@@ -33,3 +33,8 @@ def test_floats_come_back_with_every_bit(arrays: list[list[float]]) -> None:
     found = floats_of(sent("d", FLOAT8, values) for values in arrays)
 
     assert found.tobytes() == array("d", [value for values in arrays for value in values]).tobytes()
+
+
+@given(st.lists(st.integers(-(2**15), 2**15 - 1)))
+def test_short_integers_come_back(values: list[int]) -> None:
+    assert shorts_of(sent("h", INT2, values)) == array("h", values)

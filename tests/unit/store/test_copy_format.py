@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import struct
 from array import array
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.store.codec.chunks import columns_of, unpack
-from consumers.store.codec.copy_format import COLUMNS, END, HEAD, PIECE_BYTES, copy_stream, encode_row
+from consumers.store.codec.copy_format import END, HEAD, PIECE_BYTES, copy_stream, encode_row
 from consumers.store.rows import ChunkRow
+from tests.support.packed_chunks import fields, packed
 
 INT8 = st.integers(-(2**63), 2**63 - 1)
 SERIES = UUID("00112233-4455-6677-8899-aabbccddeeff")
@@ -42,17 +42,6 @@ def row(points: list[tuple[int, int, float]], *, low: float | None = 1.0, high: 
     )
 
 
-def fields(encoded: bytes) -> Iterator[bytes | None]:
-    (count,) = struct.unpack_from(">h", encoded)
-    at = 2
-    for _ in range(count):
-        (length,) = struct.unpack_from(">i", encoded, at)
-        at += 4
-        yield None if length < 0 else encoded[at : at + length]
-        at += max(length, 0)
-    assert at == len(encoded)
-
-
 def values(encoded: bytes, expected: int, kind: str) -> list[Any]:
     dimensions, nulls, oid, count, lower = struct.unpack_from(">5i", encoded)
     assert (dimensions, nulls, oid, lower) == (1, 0, expected, 1)
@@ -63,17 +52,9 @@ def values(encoded: bytes, expected: int, kind: str) -> list[Any]:
     return [value for _, value in found]
 
 
-def sent(of: ChunkRow) -> dict[str, Any]:
-    """Return the columns of a row as PostgreSQL holds them, arrays in binary format."""
-    held: dict[str, Any] = dict(zip(COLUMNS, fields(encode_row(of)), strict=True))
-    for name, form in [("points", ">i"), ("min_step", ">q"), ("max_step", ">q"), ("min_time", ">q")]:
-        (held[name],) = struct.unpack(form, held[name])
-    return held
-
-
 def stored(of: ChunkRow) -> dict[str, Any]:
     """Return the columns of a row as a driver decodes them."""
-    held = sent(of)
+    held = packed(of)
     for name, oid, kind in [
         ("steps", 20, "q"),
         ("times", 20, "q"),
@@ -105,8 +86,8 @@ def test_every_point_is_read_back_bit_for_bit(points: list[tuple[int, int, float
     assert list(times) == [point[1] for point in points]
     assert struct.pack(f"{len(points)}d", *read) == struct.pack(f"{len(points)}d", *(point[2] for point in points))
     assert (held["times"] is None) != (held["time_deltas"] is None)
-    packed = unpack([sent(row(points))] * 2)
-    assert [column.tobytes() for column in packed] == [
+    twice = unpack([packed(row(points))] * 2)
+    assert [column.tobytes() for column in twice] == [
         array(kind, 2 * list(column)).tobytes() for kind, column in zip("qqd", (steps, times, read), strict=True)
     ]
 
@@ -143,6 +124,14 @@ def test_the_other_columns_follow_the_table() -> None:
     assert found[8:13] == [struct.pack(form, value) for form, value in zip(
         (">d", ">d", ">d", ">d", ">i"), (math.nan, -0.0, 1.0, 2.0, 5), strict=True
     )]  # fmt: skip
+
+
+def test_numbers_of_corners_are_short() -> None:
+    of = row([(at, at, 1.0) for at in range(3)])
+    of.pieces = array("h", [1, -(2**15), 2**15 - 1] * 40)
+
+    assert values(packed(of)["pieces"], 21, "h") == list(of.pieces)
+    assert packed(row([(1, 1, 1.0)]))["pieces"] is None
 
 
 def test_bounds_of_nothing_finite_are_null() -> None:

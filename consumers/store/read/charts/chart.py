@@ -1,12 +1,12 @@
 """
 The chart of one written series: a range of its points in a bounded number of buckets.
 
-A short range is read whole, and each bucket has equally many points. Of a longer one the summaries of chunks and of
-groups of chunks are read, of the level that has at least one for each bucket, so that the cost depends on the buckets
-and not on the points; only chunks through which the range cuts, and points that are not yet in a full chunk, are read.
-So a bucket of a long chart is a set of whole chunks: exact in first, lowest, highest and last, and if several processes
-wrote the series at once, neighbouring buckets may overlap in steps. Of a range of 120 to 1,000 thousand points there
-are fewer buckets than asked for: one for each chunk.
+A short range is read whole, and each bucket has equally many points. Of a longer one the corners of pieces of chunks
+are read, or the summaries of chunks and of groups of chunks, of the level that has at least one for each bucket. So the
+cost depends on the buckets and not on the points. Only chunks through which the range cuts, and points that are not yet
+in a full chunk, are read. A bucket of a long chart is a set of whole pieces or chunks: exact in first, lowest,
+highest and last, and if several processes wrote the series at once, neighbouring buckets may overlap in steps. Chunks
+that an earlier release wrote have no pieces: one bucket each in a range of more than RAW_POINTS.
 
 What takes more than a few milliseconds is computed in a thread: other requests are served meanwhile.
 """
@@ -24,7 +24,9 @@ from consumers.store.read.charts.levels import (
     every_row,
     full_chunks,
     level_for,
+    pieces_for,
     read_chunks,
+    read_pieces,
     read_rows,
     rows_for,
 )
@@ -32,10 +34,11 @@ from consumers.store.read.charts.parts import Part, part_of
 from consumers.store.read.charts.points import OrderedPoints, kind_of
 from consumers.store.read.charts.summaries import ALL, Bucket, Odd, Sample, Summaries, Window, buckets_of
 from consumers.store.read.charts.superseded import restarts_of
-from consumers.store.rows import CHUNK_POINTS, LEVEL_FACTOR
+from consumers.store.rows import CHUNK_POINTS, LEVEL_FACTOR, PIECE_LEVELS
 from consumers.store.statements import sql
 
-RAW_POINTS = 120_000  # a range of more points is charted from summaries
+RAW_POINTS = 120_000  # points of chunks without pieces are read in a range of at most so many
+FEW_POINTS = 20_000  # a range of so many is read sooner than its summaries
 MAX_CUT = 2_000  # chunks through which a range may cut: reading them takes about a second
 IN_LOOP_POINTS = 5_000  # to hand fewer to a thread takes longer than to compute them
 
@@ -76,10 +79,22 @@ class Attempt(NamedTuple):
 async def long_chart(connection: PooledConnection, attempts: Sequence[Attempt], buckets: int) -> Chart:
     """Return the chart of the wanted points of these attempts together, however many. Raises RangeTooScattered."""
     found = [await _summaries(connection, attempt, buckets) for attempt in attempts]
-    if sum(sum(one.points) for one, _ in found) <= RAW_POINTS:
+    points, summaries = sum(sum(one.points) for one, _ in found), sum(len(one) for one, _ in found)
+    if points <= read_whole(buckets):
         return await _whole(connection, attempts, found, buckets)
+    if summaries < buckets:
+        pieces, reads_rest = pieces_for(summaries, buckets), points <= RAW_POINTS
+        found = [
+            (one, cut) if not one.points else await _finer(connection, attempt, one, cut, pieces, reads_rest=reads_rest)
+            for attempt, (one, cut) in zip(attempts, found, strict=True)
+        ]
     parts = [await _parts(connection, attempt, cut) for attempt, (_, cut) in zip(attempts, found, strict=True)]
-    return await in_thread(_chart_of_summaries, [one for one, _ in found], parts, buckets)
+    return await in_thread(chart_of_summaries, [one for one, _ in found], parts, buckets)
+
+
+def read_whole(buckets: int) -> int:
+    """Return up to how many points a range is read whole for so many buckets: of more there are enough summaries."""
+    return min(RAW_POINTS, max(FEW_POINTS, buckets * CHUNK_POINTS // PIECE_LEVELS[0]))
 
 
 async def lowest_step(connection: PooledConnection, row: Any) -> int | None:
@@ -133,7 +148,8 @@ def short_chart(read: Iterable[tuple[Attempt, Sequence[Any]]], buckets: int) -> 
     return Chart(len(points), *points.drawn(buckets))
 
 
-def _chart_of_summaries(summaries: Sequence[Summaries], parts: Sequence[Sequence[Part]], buckets: int) -> Chart:
+def chart_of_summaries(summaries: Sequence[Summaries], parts: Sequence[Sequence[Part]], buckets: int) -> Chart:
+    """Return the chart of points with these summaries, and of points that were read."""
     every = Summaries()
     for one in summaries:
         every.extend(one)
@@ -180,7 +196,7 @@ async def _summaries(connection: PooledConnection, attempt: Attempt, buckets: in
 
 async def _level(connection: PooledConnection, row: Any, chunks: int) -> int:
     """Return the highest level with rows of a series; -1: only its chunks can be read."""
-    level = coarsest(chunks)
+    level = -1 if chunks <= RAW_POINTS // CHUNK_POINTS else coarsest(chunks)  # so few are read as soon as their groups
     if level >= 0 and await connection.fetchval(sql("count_chunk_groups"), row["series_id"]) != every_row(chunks):
         return -1  # workers of two releases wrote at once, and no row has the chunks of the older one
     return level
@@ -205,6 +221,57 @@ async def _refined(connection: PooledConnection, attempt: Attempt, found: Summar
     if len(numbers) > MAX_CUT:
         raise RangeTooScattered
     return whole, numbers
+
+
+async def _finer(
+    connection: PooledConnection,
+    attempt: Attempt,
+    found: Summaries,
+    cut: list[int],
+    pieces: int,
+    *,
+    reads_rest: bool,
+) -> tuple[Summaries, list[int]]:
+    """
+    Replace summaries of single chunks by those of their pieces.
+
+    A chunk that an earlier release wrote has none: with `reads_rest` its points will be read, otherwise its summary
+    stays.
+    """
+    row, window = attempt
+    places = {first: at for at, (first, end) in enumerate(found.chunks) if end - first == 1}
+    if len(places) < len(found):
+        return found, cut  # about one for each bucket
+    rows = await fetch_pieces(connection, [(row, min(places), max(places) + 1, pieces, window)])
+    read = [one for one in rows if one["steps"] is not None]
+    whole = await in_thread(read_pieces, read, pieces)
+    lacking = sorted(places.keys() - {full_chunks(one["first_index"]) for one in read})
+    if reads_rest:
+        return whole, [*cut, *lacking]
+    whole.extend(found.chosen([places[number] for number in lacking]))
+    return whole, cut
+
+
+async def fetch_pieces(
+    connection: PooledConnection, asked: Sequence[tuple[Any, int, int, int, Window]]
+) -> Sequence[Any]:
+    """
+    Return rows of `get_pieces`, by series and number of the chunk.
+
+    What is asked: of which attempt, from which full chunk to before which, in how many pieces, within which bounds.
+    """
+    columns = zip(
+        *(
+            (
+                row["series_id"], row["month"], _first_index(first), _first_index(end),
+                sum(PIECE_LEVELS[: PIECE_LEVELS.index(pieces)]), pieces, *window,
+            )
+            for row, first, end, pieces, window in asked
+        ),
+        strict=True,
+    )  # fmt: skip
+    found: Sequence[Any] = await connection.fetch(sql("get_pieces"), *map(list, columns), sum(PIECE_LEVELS))
+    return found
 
 
 async def _read(
@@ -239,9 +306,8 @@ async def _chunks(connection: PooledConnection, attempt: Attempt, numbers: Seque
     row, window = attempt
     firsts = [*(_first_index(first) for first, _ in numbers), row["open_index"]]
     ends = [*(_first_index(end) for _, end in numbers), 2**62]
-    found: list[Any] = await connection.fetch(
-        sql("get_chunks_within"), row["series_id"], row["month"], firsts, ends, *window
-    )
+    asked = [(row["series_id"], row["month"], *bounds, *window) for bounds in zip(firsts, ends, strict=True)]
+    found: list[Any] = await connection.fetch(sql("get_chunks_of_many"), *map(list, zip(*asked, strict=True)))
     return found
 
 

@@ -9,15 +9,18 @@ levels below it, and at last in the chunks themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import groupby
+from typing import Any, NamedTuple, TypeVar
 
-from consumers.store.codec.array_format import floats_of, ints_of
+from consumers.store.codec.array_format import floats_of, ints_of, shorts_of
 from consumers.store.read.charts.summaries import Summaries
-from consumers.store.rows import CHUNK_POINTS, GROUP_CHUNKS, LEVEL_FACTOR
+from consumers.store.rows import CHUNK_POINTS, GROUP_CHUNKS, LEVEL_FACTOR, PIECE_LEVELS
 
 _FLOATS = {"first_values", "low_values", "high_values", "last_values"}
 _STORED = [name for name in Summaries.__dataclass_fields__ if name != "chunks"]
+N = TypeVar("N", int, float)
 _ODD = ("odd_steps", "odd_times", "odd_kinds")
 
 
@@ -56,6 +59,11 @@ def level_for(points: int, buckets: int) -> int:
     while points >= CHUNK_POINTS * LEVEL_FACTOR ** (level + 1) * buckets:
         level += 1
     return level
+
+
+def pieces_for(chunks: int, buckets: int) -> int:
+    """Return in how many pieces each of so many chunks is read, so that each bucket has one if there are enough."""
+    return next((pieces for pieces in reversed(PIECE_LEVELS) if chunks * pieces >= buckets), PIECE_LEVELS[0])
 
 
 def every_row(chunks: int) -> int:
@@ -111,6 +119,53 @@ def read_chunks(rows: Sequence[Any]) -> Summaries:
         for name, value in zip(Summaries.__dataclass_fields__, values, strict=True):
             getattr(found, name).append(value)
     return _without_nan(found)
+
+
+def read_pieces(rows: Sequence[Any], pieces: int) -> Summaries:
+    """Return the summaries of rows of `get_pieces` that have them, of so many pieces each."""
+    found = Summaries()
+    for is_odd, some in groupby(rows, key=lambda row: row["non_finite"] > 0):
+        found.extend(_pieces(list(some), pieces, is_odd=is_odd))
+    return found
+
+
+def _pieces(rows: Sequence[Any], pieces: int, *, is_odd: bool) -> Summaries:
+    corners = 4 * pieces
+    steps, times = (ints_of([row[name] for row in rows]).tolist() for name in ("steps", "times"))
+    values = floats_of([row["point_values"] for row in rows]).tolist()
+    odd_steps, odd_times, counts, kinds = ([0] * (len(rows) * pieces) for _ in range(4))
+    if is_odd:
+        parts = range(0, len(steps), corners + pieces)  # one of each row: its corners, then the points that are odd
+        odd_steps, odd_times = (_joined(column, parts, corners, corners + pieces) for column in (steps, times))
+        steps, times, values = (_joined(column, parts, 0, corners) for column in (steps, times, values))
+        numbers = [shorts_of(row["odd"]).tolist() for row in rows]
+        counts, kinds = (
+            [one for some in numbers for one in some[half]] for half in (slice(pieces), slice(pieces, None))
+        )
+    sizes = [size for row in rows for size in _sizes(row["points"], pieces)]
+    chunks = [full_chunks(row["first_index"]) for row in rows for _ in range(pieces)]
+    lows, highs = values[1::4], values[2::4]
+    if is_odd:
+        none = [size == count for size, count in zip(sizes, counts, strict=True)]
+        lows = [math.inf if is_none else value for value, is_none in zip(lows, none, strict=True)]
+        highs = [-math.inf if is_none else value for value, is_none in zip(highs, none, strict=True)]
+    return Summaries(
+        sizes, counts, steps[0::4], steps[3::4],
+        [row["min_time"] for row in rows for _ in range(pieces)],
+        [row["max_time"] for row in rows for _ in range(pieces)],
+        times[0::4], values[0::4], steps[1::4], times[1::4], lows, steps[2::4], times[2::4], highs,
+        times[3::4], values[3::4], odd_steps, odd_times, kinds, [(number, number + 1) for number in chunks],
+    )  # fmt: skip
+
+
+def _joined(column: list[N], parts: Iterable[int], begin: int, end: int) -> list[N]:
+    return [one for at in parts for one in column[at + begin : at + end]]
+
+
+@cache
+def _sizes(points: int, pieces: int) -> list[int]:
+    """Return how many points the pieces of a chunk with so many points have, as materialiser/fold/pieces.py cuts it."""
+    return [(at + 1) * points // pieces - at * points // pieces for at in range(pieces)]
 
 
 def _without_nan(found: Summaries) -> Summaries:

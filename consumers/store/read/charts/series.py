@@ -1,8 +1,8 @@
 """
 Charts of many written series, from the rows of their attempts.
 
-Short series are read together, some at a time, so that a thousand of them take a few statements; a long one is read
-alone.
+Short series are read together, some at a time, so that a thousand of them take a few statements, and so are medium
+ones; a long one is read alone.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from consumers.store.read.charts.chart import (
     Chart,
     in_thread,
     long_chart,
+    read_whole,
     restarts,
     short_chart,
 )
+from consumers.store.read.charts.medium import is_medium, medium_charts
 from consumers.store.read.charts.summaries import ALL, KINDS, Sample, Window
 from consumers.store.read.charts.superseded import restarts_of
 from consumers.store.statements import sql
@@ -32,7 +34,9 @@ from schemas.api import SeriesData
 from schemas.columns import float_to_json
 from schemas.names import series_name
 
-TOGETHER = 500  # series that are read together, of RAW_POINTS points in all
+TOGETHER = 500  # series that are read together
+EVERY_POINT = -(2**62), 2**62  # bounds of numbers of points
+MOST_POINTS = {"short": RAW_POINTS, "medium": 10 * RAW_POINTS}  # of series that are read together
 
 
 class Wanted(NamedTuple):
@@ -66,15 +70,13 @@ async def charts(
     connection: PooledConnection, wanted: Iterable[Wanted], buckets: int, *, superseded: bool = False
 ) -> AsyncGenerator[tuple[Sequence[Any], SeriesChart]]:
     """Yield the rows and the chart of each series, in order. Raises RangeTooScattered."""
-    for some in _together(wanted):
-        if len(some) == 1 and some[0].points > RAW_POINTS:
-            yield some[0].rows, await _long(connection, some[0], buckets, superseded)
-            continue
-        found = await _read(connection, some)
-        if sum(one.points for one in some) > IN_LOOP_POINTS:
-            drawn = await in_thread(_short, some, found, buckets, superseded)
+    for kind, some in _together(wanted, buckets):
+        if kind == "short":
+            drawn = await _shorts(connection, some, buckets, superseded)
+        elif kind == "medium":
+            drawn = await _mediums(connection, some, buckets)
         else:
-            drawn = _short(some, found, buckets, superseded)
+            drawn = [await _long(connection, one, buckets, superseded) for one in some]
         for one, chart in zip(some, drawn, strict=True):
             yield one.rows, chart
 
@@ -109,23 +111,49 @@ def extremes(rows: Sequence[Any]) -> tuple[float | None, float | None]:
     return low, high
 
 
-def _together(wanted: Iterable[Wanted]) -> Iterator[list[Wanted]]:
-    some, points = list[Wanted](), 0
+def _together(wanted: Iterable[Wanted], buckets: int) -> Iterator[tuple[str, list[Wanted]]]:
+    """Yield series that are read together, and how: short ones, medium ones, or a long one."""
+    some, points, kind = list[Wanted](), 0, ""
     for one in wanted:
-        if some and (points + one.points > RAW_POINTS or len(some) == TOGETHER):
-            yield some
+        now = _kind(one, buckets)
+        is_full = points + one.points > MOST_POINTS.get(now, 0) or len(some) == TOGETHER
+        if some and (now != kind or is_full):
+            yield kind, some
             some, points = [], 0
         some.append(one)
-        points += one.points
+        points, kind = points + one.points, now
     if some:
-        yield some
+        yield kind, some
+
+
+def _kind(wanted: Wanted, buckets: int) -> str:
+    if wanted.points <= read_whole(buckets):
+        return "short"
+    return "medium" if wanted.window == ALL and len(wanted.rows) == 1 and is_medium(wanted.rows[0], buckets) else "long"
+
+
+async def _shorts(
+    connection: PooledConnection, wanted: Sequence[Wanted], buckets: int, superseded: bool
+) -> list[SeriesChart]:
+    found = await _read(connection, wanted)
+    if sum(one.points for one in wanted) > IN_LOOP_POINTS:
+        return await in_thread(_short, wanted, found, buckets, superseded)
+    return _short(wanted, found, buckets, superseded)
+
+
+async def _mediums(connection: PooledConnection, wanted: Sequence[Wanted], buckets: int) -> list[SeriesChart]:
+    drawn = await medium_charts(connection, [one.rows[0] for one in wanted], buckets)
+    return [
+        await _long(connection, one, buckets, superseded=False) if chart is None else SeriesChart(chart)
+        for one, chart in zip(wanted, drawn, strict=True)
+    ]
 
 
 async def _read(connection: PooledConnection, wanted: Sequence[Wanted]) -> dict[Any, list[Any]]:
     """Return the packed chunks of these series by the ids of their attempts."""
     # What is superseded depends on all points of the later attempts.
     asked = [
-        (row["series_id"], row["month"], *(one.window if len(one.rows) == 1 else ALL))
+        (row["series_id"], row["month"], *EVERY_POINT, *(one.window if len(one.rows) == 1 else ALL))
         for one in wanted
         for row in one.rows
     ]
