@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Buffer = bytes | memoryview
 
-VERSION = 1
+VERSION = 2  # 1: of releases without a node agent
 SLOT = 40
 POINT, SERIES, VALUE, EVENT, HEADER = 1, 2, 3, 4, 5
 IS_INTEGER, IS_MICROS = 1, 2  # flags of a point: its value was an int; its time is in µs, not ns

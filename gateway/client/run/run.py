@@ -145,7 +145,7 @@ class Run(ArtifactMethods, DefinitionMethods):
                 self._emit(name, value, step, time, labels)
         except Exception as error:  # noqa: BLE001 -- the caller's object failed while read: the value is counted as lost
             try:
-                self.recorder.journal.count_dropped(1)  # one frame less: the stack may be almost full
+                self.recorder.journal.count_refused(1)  # one frame less: the stack may be almost full
                 warn_refused("emit", name, error)
             except RecursionError:
                 return  # no stack frame is left

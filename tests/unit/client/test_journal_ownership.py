@@ -126,7 +126,7 @@ def test_a_journal_without_its_lock_is_adopted_once_its_process_has_ended(journa
 def test_a_journal_of_a_newer_release_stays_and_the_reason_is_named(journal_home: Path) -> None:
     folder = left_journal(journal_home)
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    (folder / "meta.json").write_text(json.dumps(meta | {"format": 2}), encoding="utf-8")
+    (folder / "meta.json").write_text(json.dumps(meta | {"format": 3}), encoding="utf-8")
     before = tree(folder)
     done = sync(str(journal_home), Shipper(Address("none:", "t")), timeout_s=1.0)
 
