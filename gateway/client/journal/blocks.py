@@ -1,7 +1,7 @@
 """
 The blocks of a cursor file other than the ring of cuts: the state, what the owner knows, what an agent reports.
 
-Each has one writer and is in the file twice, or is of no importance. A reader may come in the middle of a write, and the
+Each has one writer, and each but the report is in the file twice. A reader may come in the middle of a write, and the
 writer may be killed there: then one of the two copies is intact.
 """
 

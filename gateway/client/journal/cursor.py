@@ -30,8 +30,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from gateway.client.journal.readable import JournalPosition
-
 CURSOR_PREFIX = "cuts."
 UNPUBLISHED = ".new"
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -128,6 +126,13 @@ class ShippingCursor:
         self._map, self._path = memory, path
         self.refresh()
         self.publish()
+
+    def move_to_memory(self) -> None:
+        """Continue in memory with the same content: the folder is gone."""
+        memory = mmap.mmap(-1, FILE_BYTES)
+        memory[:] = self._map[:]
+        self._map = memory
+        self.refresh()
 
     def reserve(self) -> None:
         """Allocate the file that `move_to` will need. Raises OSError."""
@@ -267,7 +272,7 @@ class ShippingCursor:
         self.acknowledged_values += values
         self.save()
 
-    def pass_over(self, position: JournalPosition) -> None:
+    def pass_over(self, position: tuple[int, int]) -> None:
         """Write down that nothing has to be cut before this position."""
         self.end = position
         self.save()
@@ -279,7 +284,7 @@ class ShippingCursor:
         return self.seq if last is None else last.seq + last.events
 
     @property
-    def reached(self) -> JournalPosition:
+    def reached(self) -> tuple[int, int]:
         """The position before which everything is acknowledged."""
         waiting = self.read(self.acknowledged) if self.cuts > self.acknowledged else None
         if waiting is not None:

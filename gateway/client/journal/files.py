@@ -136,9 +136,13 @@ class JournalFiles:
         """Have no agent cut the journal from now on. Raises OSError; call it again then."""
         assert self.cursor is not None
         with self._cursor_lock:
-            if self.grant:
+            if not self.grant:
+                return
+            try:
                 revoke_grants(self.folder, partial(self.cursor.move_to, self.folder))
-                self.grant = ""
+            except FileNotFoundError:  # the folder was deleted, and the grant with it
+                self.cursor.move_to_memory()
+            self.grant = ""
 
     def read_cursor(self) -> bool:
         """Read how far the agent is that has the journal; False when none has it, or the state is damaged."""

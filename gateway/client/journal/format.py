@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mmap import mmap
     from typing import Any
 
-    Buffer = bytes | memoryview
+    Buffer = bytes | memoryview | mmap
 
 VERSION = 2  # 1: of releases without a node agent
 SLOT = 40

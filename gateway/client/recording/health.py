@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.client.journal.journal import Journal
     from gateway.client.recording.recorder import Recorder
     from gateway.client.recording.report import Report
-    from gateway.client.shipping.shipper import Shipper
+    from gateway.client.recording.shipped_journal import AnyShipper
 
 LOST = "in memory only and lost when this process ends: give the journal a disk with room, or point GATEWAY_JOURNAL_DIR"
 
@@ -74,7 +74,7 @@ def warn_unmeasured(recorder: Recorder) -> None:
     )
 
 
-def _why(shipper: Shipper | None) -> str:
+def _why(shipper: AnyShipper | None) -> str:
     if shipper is None:
         return "no thread could be started"
     if shipper.is_offline:

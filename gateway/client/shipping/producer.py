@@ -19,6 +19,7 @@ from gateway.client.journal.journal import Journal
 from gateway.client.journal.series import ENDINGS
 from gateway.client.notices import warn_once
 from gateway.client.shipping.batching import encode_events, take_slice
+from gateway.client.shipping.markers import set_markers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from gateway.client.encoding.wire import Record
     from gateway.client.journal.cursor import ShippingCursor
-    from gateway.client.journal.entries import Marker
     from gateway.client.journal.readable import JournalPosition, ReadableJournal
     from gateway.client.journal.segment import Segment
     from gateway.client.shipping.batching import EncodedEvent, JournalSlice
@@ -124,7 +124,12 @@ class Producer:
     @property
     def is_done(self) -> bool:
         """Whether everything this producer will ever send is acknowledged."""
-        return self.is_closed and self.acknowledged_records == self.records and not self._to_repeat
+        return self.is_closed and self.is_settled
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that is cut is acknowledged."""
+        return self.acknowledged_records == self.records and not self._to_repeat
 
     def _resume(self, cursor: ShippingCursor) -> None:
         """Continue where an earlier process stopped."""
@@ -248,13 +253,6 @@ class Producer:
         if cursor is not None and cursor.acknowledged == cursor.cuts and cursor.end < self._position:
             self.journal.pass_over(self._position)
         set_markers(self.journal.markers, (0, 0) if cursor is None else cursor.reached)
-
-
-def set_markers(markers: list[Marker], reached: JournalPosition) -> None:
-    """Set, and forget, the markers up to this position."""
-    for marker in [marker for marker in list(markers) if marker.position <= reached]:
-        markers.remove(marker)
-        marker.reached.set()
 
 
 def crc_of(records: Iterable[OutgoingRecord]) -> int:

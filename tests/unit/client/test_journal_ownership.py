@@ -131,4 +131,4 @@ def test_a_journal_of_a_newer_release_stays_and_the_reason_is_named(journal_home
     done = sync(str(journal_home), Shipper(Address("none:", "t")), timeout_s=1.0)
 
     assert tree(folder) == before
-    assert done.unsent == [f"{folder}: its format 2 is newer than this release: update tracking-gateway here"]
+    assert done.unsent == [f"{folder}: its format 3 is newer than this release: update tracking-gateway here"]
