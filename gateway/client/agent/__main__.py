@@ -12,8 +12,13 @@ import os
 import sys
 
 if __name__ == "__main__" and not __package__:
-    # Started by its path, because no option of Python runs a module of a folder that is not on the path.
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
+    # Started by its path: it must be the code of the process that starts it, whatever is installed.
+    from importlib.util import find_spec
+
+    ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    found = find_spec("gateway")
+    if found is None or found.origin != os.path.join(ours, "__init__.py"):
+        sys.path.insert(0, os.path.dirname(ours))
 
 from gateway.client.agent.running import run_detached, run_here
 

@@ -41,7 +41,7 @@ class LiveJournal:
         self.is_trusted = True  # no disk was in between
         self.segments: dict[int, Segment] = {}
         self.markers: list[Marker] = []
-        self._report: dict[str, Any] = {}
+        self._report: dict[str, Any] = {"agent": agent}
         # The grant first: while it is there, the cursor that is opened now is the one that counts.
         self._grant = find_grant(folder, agent)
         self.cursor = _open_cursor(folder)
@@ -143,6 +143,8 @@ class LiveJournal:
         self, seq: int, cuts: int, position: JournalPosition | None, points: int = 0, values: int = 0
     ) -> None:
         """Write down that the log has `cuts` more cuts, `points` and `values` more, all records below `seq`."""
+        if not self._report.get("connected"):  # the owner must not see this first
+            self.report({**self._report, "connected": True, "notice": ""})
         self.cursor.acknowledge(seq, cuts, points, values)
         for number, one in list(self.segments.items()):
             if position is not None and one is not self._current and (number, one.end) <= position:
