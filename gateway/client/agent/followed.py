@@ -91,14 +91,20 @@ class FollowedJournal:
         """Whether everything this producer will ever send is acknowledged."""
         if self.own is not None:
             return self.own.is_done
-        cursor = self._read()
-        return cursor is not None and bool(cursor.flags & CUT_CLOSED) and cursor.acknowledged == cursor.cuts
+        self._read()
+        return self.is_over
 
     @property
     def is_settled(self) -> bool:
         """Whether everything that is cut is acknowledged."""
-        cursor = self._read()
+        cursor = self.journal.cursor
         return cursor is None or cursor.acknowledged == cursor.cuts
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is done, as far as was read last."""
+        cursor = self.journal.cursor
+        return self.is_settled and cursor is not None and bool(cursor.flags & CUT_CLOSED)
 
     def _read(self) -> ShippingCursor | None:
         self.journal.read_cursor()

@@ -1,7 +1,7 @@
 """
 What a process has in place of a shipper while an agent ships its journals.
 
-A thread looks about four times a second, for microseconds, with the standard library alone: it hands journals to the
+A thread looks two or three times a second, for microseconds, with the standard library alone: it hands journals to the
 agent, deletes what is acknowledged, makes the next segment, tells who waits, and appends heartbeats. When the agent has
 ended or hangs, it takes its journals back and has a shipper in this process send them, until there is an agent again.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.client.journal.journal import Journal
     from gateway.client.shipping.shipper import Shipper
 
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = 0.4
 SOON_S = 0.02  # while an agent starts, or points come fast
 WAITING_S = 0.002  # while somebody waits for an acknowledgement
 STAYS_S = 10.0  # the shortest time that this process ships a journal before an agent gets it again
@@ -177,7 +177,7 @@ class AgentShipper:
         if cursor.acknowledged != before:
             journal.delete_before(journal.reached)
         set_markers(journal.markers, journal.reached)
-        if one.is_done:
+        if one.is_over:
             journal.remove()
             journal.grant = ""
             self._followed.remove(one)

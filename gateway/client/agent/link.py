@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 
 from gateway.client.agent.mode import idle_seconds
-from gateway.client.agent.place import PROTOCOL, SHARED, STATE, WAKE, AgentPlace, fingerprint
+from gateway.client.agent.place import PROTOCOL, SHARED, WAKE, AgentPlace, fingerprint, is_pulse_of
 from gateway.client.agent.starting import exit_code, start
 from gateway.client.journal.folder import journal_home
 from gateway.client.journal.hosts import LOCAL, file_system
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from gateway.client.address import Address
     from gateway.client.agent.wakeups import WakeupSender
 
-CHECK_S = 0.25
-HUNG_CHECKS = 8  # without a pulse
+CHECK_S = 0.3
+HUNG_CHECKS = 6  # without a pulse
 START_S = 10.0  # the longest that starting one may take
 RETRY_S = 5.0  # between two looks for an agent that cannot be used
 RESTART_S = 30.0  # between two attempts to start one
@@ -40,7 +40,7 @@ class AgentLink:
         self._messages: WakeupSender | None = None
         self._pulse: mmap | None = None
         self._beat = (b"", 0)  # the pulse, and for how many checks it was that
-        self._joined: tuple[str, object, object] = ("", None, None)  # id, file of its state, credentials
+        self._joined: tuple[str, object] = ("", None)  # id, and the credentials that fit
         self._starter = 0
         self._check_at = self._look_at = self._start_at = self._give_up_at = 0.0
 
@@ -67,25 +67,25 @@ class AgentLink:
                 self._look_at = now + RESTART_S
 
     def _check(self, address: Address, now: float) -> None:
-        place, (_, version, options) = self._place, self._joined
-        if place is not None and (not place.is_taken or _version(place) != version):
-            self._leave("it has ended")
-            self._look_at = 0.0
-        elif place is not None and options != address.options:
+        place, (_, options) = self._place, self._joined
+        if place is not None and options != address.options:
             self._leave("the credentials have changed")
-            self._look_at = 0.0
         elif place is not None:
-            self._watch()
+            self._watch(place)
         if self._place is None and now >= self._look_at:
             self._look(address, now)
 
-    def _watch(self) -> None:
+    def _watch(self, place: AgentPlace) -> None:
+        """Look whether the agent lives and works. As long as its pulse moves, that costs nothing."""
         assert self._pulse is not None
-        beat, same = self._beat
-        found = self._pulse[:]
+        (beat, same), id_, found = self._beat, self._joined[0], self._pulse[:]
         self._beat = (found, same + 1 if found == beat else 0)
-        is_hung = self._beat[1] >= HUNG_CHECKS
-        self.id, self.reason = ("", "it does not answer") if is_hung else (self._joined[0], "")
+        if not is_pulse_of(found, id_) or (found == beat and not place.is_taken):
+            self._leave("it has ended")
+        elif self._beat[1] >= HUNG_CHECKS:
+            self.id, self.reason = "", "it does not answer"
+        else:
+            self.id, self.reason = id_, ""
 
     def _look(self, address: Address, now: float) -> None:
         self._look_at = now + RETRY_S
@@ -104,9 +104,13 @@ class AgentLink:
             self._starter = start(home, address, idle_seconds())
 
     def _join(self, place: AgentPlace, address: Address) -> None:
-        version, state = _version(place), place.read_state()
+        try:
+            state, pulse = place.read_state(), place.map_pulse()
+        except OSError:
+            self._look_at = 0.0  # it is starting
+            return
         is_shared, id_ = bool(state.get("shared")), str(state.get("id", ""))
-        if not is_shared and not is_alive(state):
+        if not is_pulse_of(pulse[:], id_) or not (is_shared or is_alive(state)):
             self._look_at = 0.0  # it has not written yet who it is
         elif state.get("protocol") != PROTOCOL:
             self.reason = f"release {state.get('release')!s:.40} of it works in another way"
@@ -115,12 +119,12 @@ class AgentLink:
         ):
             self.reason = "it has other credentials"
         else:
-            self._pulse, self._beat = place.map_pulse(), (b"", 0)
+            self._pulse, self._beat = pulse, (b"", 0)
             with importing():
                 from gateway.client.agent.wakeups import WakeupSender
             with suppress(OSError):  # without messages it looks every few seconds
                 self._messages = WakeupSender(place.path(WAKE))
-            self._place, self._joined = place, (id_, version, dict(address.options))
+            self._place, self._joined = place, (id_, dict(address.options))
             self.id, self.reason = id_, ""
 
     def _leave(self, reason: str) -> None:
@@ -128,6 +132,7 @@ class AgentLink:
         if sender is not None:
             sender.close()
         self._place, self._pulse, self.id, self.reason = None, None, "", reason
+        self._look_at = 0.0
 
     def _watch_start(self, now: float) -> None:
         code = exit_code(self._starter)
@@ -138,15 +143,6 @@ class AgentLink:
             self._look_at, self._start_at = 0.0, now + RETRY_S
         else:
             self.reason, self._look_at = "it cannot be started", now + RETRY_S
-
-
-def _version(place: AgentPlace) -> object:
-    """Return what changes when another agent has written who it is."""
-    try:
-        found = os.stat(place.path(STATE))
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
 
 
 def _existing(folder: str) -> str:

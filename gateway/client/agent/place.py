@@ -3,7 +3,7 @@ The folder of a node agent, in the journal home: `.agents-<user id>/<key>/`.
 
     lock         held with flock(2) while the agent lives: one agent for each folder
     agent.json   who it is: id, protocol, release, process, fingerprint of its credentials
-    pulse        a number of 8 bytes, which the agent counts up as long as it works
+    pulse        24 bytes: a number that changes as long as the agent works, and its id
     wake         a datagram socket: a message tells it to look now; the path of a journal, to take it
     agent.log    what it wrote to stderr
 
@@ -30,7 +30,7 @@ PROTOCOL = 1  # of grants, cursors and this folder; an agent of another one is l
 SHARED = "shared"
 LOG, STATE, PULSE, WAKE = "agent.log", "agent.json", "pulse", "wake"
 NETWORK_SPACE = "/proc/self/ns/net"
-PULSE_BYTES = 8
+PULSE_BYTES = 24
 LOG_BYTES = 262_144  # a log that is larger is emptied when an agent starts
 
 
@@ -86,6 +86,16 @@ class AgentPlace:
             raise OSError(str(error)) from error
         finally:
             os.close(handle)
+
+
+def pulse_of(agent: str, beat: int) -> bytes:
+    """Return the pulse of an agent, given by its id."""
+    return (beat % 2**64).to_bytes(8, "little") + bytes.fromhex(agent.replace("-", ""))
+
+
+def is_pulse_of(pulse: bytes, agent: str) -> bool:
+    """Return whether a pulse is that of this agent."""
+    return pulse[8:].hex() == agent.replace("-", "")
 
 
 def machine_key() -> str:

@@ -15,7 +15,7 @@ from time import monotonic
 from gateway.client.address import Address
 from gateway.client.agent.live_journal import LiveJournal
 from gateway.client.agent.orphans import OrphanedJournals
-from gateway.client.agent.place import PROTOCOL, SHARED, WAKE, fingerprint
+from gateway.client.agent.place import PROTOCOL, SHARED, WAKE, fingerprint, pulse_of
 from gateway.client.agent.wakeups import WakeupSocket
 from gateway.client.encoding.values import now
 from gateway.client.ids import uuid7
@@ -75,6 +75,7 @@ class NodeAgent:
             return False
         try:
             pulse = self._place.map_pulse(writes=True)
+            pulse[:] = pulse_of(self.id, 0)
             wakeups = WakeupSocket(self._place.path(WAKE))
             self._place.write_state(self._describe())
             tell()
@@ -122,7 +123,7 @@ class NodeAgent:
                 for shipper in self._shippers.values():
                     shipper.wake()
             time = monotonic()
-            pulse[:] = int(time * 1_000_000).to_bytes(8, "little")
+            pulse[:] = pulse_of(self.id, int(time * 1_000_000))
             self._turn(time)
             if self._live or self._dead.is_busy:
                 active = time

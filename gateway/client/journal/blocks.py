@@ -41,13 +41,13 @@ def unpack_state(whole: bytes) -> tuple[Any, ...] | None:
     return (*old, 0, 0, 0) if old is not None else None
 
 
-def read_states(memory: mmap) -> list[tuple[Any, ...]]:
-    """Return the intact copies of the state, the newest first. No value ever decreases."""
-    for _ in range(READS):
-        found = [unpack_state(memory[at : at + _STATE.size + 4]) for at in STATE_AT]
-        if states := [state for state in found if state is not None]:
-            return sorted(states, key=lambda one: (one[1:4], one[6:8], one[9:]), reverse=True)
-    return []
+def read_state(memory: mmap) -> tuple[Any, ...] | None:
+    """Return the newest intact copy of the state: the first one, unless it is damaged, or is being written."""
+    for at in STATE_AT * READS:
+        found = unpack_state(memory[at : at + _STATE.size + 4])
+        if found is not None:
+            return found
+    return None
 
 
 def write_owner(memory: mmap, *fields: int) -> None:
@@ -57,10 +57,10 @@ def write_owner(memory: mmap, *fields: int) -> None:
 
 def read_owner(memory: mmap) -> tuple[int, int, int, int] | None:
     """Return what `write_owner` wrote last; None when that is nothing, or damaged."""
-    for _ in range(READS):
-        found = [_unpack(memory[at : at + _OWNER.size + 4], _OWNER, _OWNER_MAGIC) for at in OWNER_AT]
-        if states := [state for state in found if state is not None]:
-            flags, number, offset, refused = max(states, key=lambda one: (one[1:], one[0]))
+    for at in OWNER_AT * READS:
+        found = _unpack(memory[at : at + _OWNER.size + 4], _OWNER, _OWNER_MAGIC)
+        if found is not None:
+            flags, number, offset, refused = found
             return flags, number, offset, refused
     return None
 
@@ -73,6 +73,11 @@ def write_report(memory: mmap, report: dict[str, Any]) -> None:
         text = json.dumps(report).encode()
     raw = len(text).to_bytes(4, "little") + text
     memory[REPORT_AT : REPORT_AT + 4 + len(raw)] = crc32(raw).to_bytes(4, "little") + raw
+
+
+def report_version(memory: mmap) -> bytes:
+    """Return what changes with each report."""
+    return memory[REPORT_AT : REPORT_AT + 8]
 
 
 def read_report(memory: mmap) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from gateway.client.journal.blocks import (
     STATE_AT,
     read_owner,
     read_report,
-    read_states,
+    read_state,
+    report_version,
     unpack_state,
     write_owner,
     write_report,
@@ -92,6 +93,7 @@ class ShippingCursor:
         self.refused = 0  # ... that never were in the journal
         self.tail = (0, 0)  # end of the journal when the owner wrote it down last
         self.flags = 0
+        self._report: tuple[bytes, dict[str, Any]] = (b"", {})  # version and content of what was read last
         self.is_damaged = False  # no further cut may be added
 
     @classmethod
@@ -121,7 +123,7 @@ class ShippingCursor:
         memory = reserve(path)
         for _ in range(COPIES):
             memory[:] = self._map[:]
-            if read_states(memory):
+            if read_state(memory):
                 break  # otherwise the other process was writing the state meanwhile
         self._map, self._path = memory, path
         self.refresh()
@@ -188,17 +190,19 @@ class ShippingCursor:
 
     def read_report(self) -> dict[str, Any]:
         """Return what an agent reported last."""
-        return read_report(self._map)
+        if (version := report_version(self._map)) != self._report[0]:
+            self._report = (version, read_report(self._map))
+        return self._report[1]
 
     def refresh(self) -> bool:
         """Read the state that another process writes; False when it is damaged."""
-        states = read_states(self._map)
-        if not states:
+        state = read_state(self._map)
+        if state is None:
             return False
-        flags, self.cuts, self.acknowledged, self.seq, self.points, dropped, *end, _ = states[0][:9]
-        self.end = (end[0], end[1])
+        flags, self.cuts, self.acknowledged, self.seq, self.points, dropped, number, offset = state[:8]
+        self.end = (number, offset)
         self.flags |= flags
-        self.acknowledged_points, self.acknowledged_values, self.lost = states[0][9:]
+        self.acknowledged_points, self.acknowledged_values, self.lost = state[9:]
         self.refused = max(self.refused, dropped - self.lost)
         return True
 
