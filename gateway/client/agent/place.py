@@ -88,6 +88,17 @@ class AgentPlace:
             os.close(handle)
 
 
+def living_agents(home: str) -> list[dict[str, Any]]:
+    """Return the states of this user's agents in a journal home, those of other containers included."""
+    above = os.path.dirname(AgentPlace(home, SHARED).folder)
+    try:
+        keys = sorted(os.listdir(above))
+    except OSError:
+        return []
+    places = [place for place in (AgentPlace(home, key) for key in keys) if place.is_taken]
+    return [state for state in (place.read_state() for place in places) if state]
+
+
 def pulse_of(agent: str, beat: int) -> bytes:
     """Return the pulse of an agent, given by its id."""
     return (beat % 2**64).to_bytes(8, "little") + bytes.fromhex(agent.replace("-", ""))

@@ -41,7 +41,7 @@ def run_here(*, idle_s: float) -> int:
     place = AgentPlace(home, SHARED)
     known = (address.url, address.topic) if address.keeps else None
     os.umask(0o077)
-    if _run(place, address.options, idle_s or float("inf"), known, -1):
+    if _run(place, address.options, idle_s, known, -1):
         return 0
     warn(f"another agent has {place.folder}")
     return 1

@@ -41,7 +41,7 @@ IDLE_S = 60.0
 
 
 class NodeAgent:
-    """The agent of one folder, with these credentials, until it has had nothing to do for `idle_s` seconds."""
+    """The agent of one folder, with these credentials, until it has had nothing to do for `idle_s` seconds; 0: for ever."""
 
     def __init__(self, place: AgentPlace, options: Mapping[str, str], *, idle_s: float = IDLE_S) -> None:
         self.id = uuid7()
@@ -127,7 +127,7 @@ class NodeAgent:
             self._turn(time)
             if self._live or self._dead.is_busy:
                 active = time
-            if time - active > self._idle_s:
+            if self._idle_s and time - active > self._idle_s:
                 return
 
     def _turn(self, time: float) -> None:
