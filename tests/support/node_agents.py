@@ -72,7 +72,7 @@ def wait_for_agent(home: Path) -> int:
 
 
 class Emitting:
-    """A process that emits ten thousand points a second until it is told to finish."""
+    """A process that emits ten thousand points a second until it has to finish."""
 
     def __init__(self, folder: Path, run_id: str, settings: Mapping[str, str]) -> None:
         self.run_id = run_id

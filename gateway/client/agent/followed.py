@@ -1,5 +1,5 @@
 """
-A journal of this process and who ships it: an agent, this process, or nobody yet.
+A journal of this process and who ships it: an agent, this process, or neither yet.
 
 It has what `Producer` has for those who count and wait. While an agent has the journal, the shared cursor gives the
 answers.

@@ -41,7 +41,7 @@ IDLE_S = 60.0
 
 
 class NodeAgent:
-    """The agent of one folder, with these credentials, until it has had nothing to do for `idle_s` seconds; 0: for ever."""
+    """The agent of one folder, with these credentials. It ends after `idle_s` seconds without work; 0: never."""
 
     def __init__(self, place: AgentPlace, options: Mapping[str, str], *, idle_s: float = IDLE_S) -> None:
         self.id = uuid7()

@@ -61,7 +61,7 @@ class OrphanedPart:
         self.cursor.append(boundary, points, is_last=is_last)
 
     def pass_over(self, position: JournalPosition) -> None:
-        """Do nothing: nobody waits for a position."""
+        """Do nothing: no caller waits for a position."""
 
     def acknowledge(
         self, seq: int, cuts: int, position: JournalPosition | None, points: int = 0, values: int = 0

@@ -238,7 +238,7 @@ def test_an_agent_that_was_stopped_in_the_middle_of_a_cut_sends_nothing_that_is_
 
 
 def test_a_grant_of_the_same_agent_is_a_new_one(writer: Writer) -> None:
-    """Otherwise an agent that was stopped while it opened the journal would write to a cursor that nobody reads."""
+    """Otherwise an agent that was stopped while it opened the journal would write to a cursor that no process reads."""
     stale, log = writer.grant(), Log()
     writer.journal.take_back()
     live = writer.grant()
