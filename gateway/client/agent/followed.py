@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.client.shipping.producer import Producer
 
 CLAIM_S = 2.0  # the longest an agent may take to take a journal
+SEARCH_S = 15.0  # ... when it has to find it by a search
 STALL_S = 5.0  # the longest without progress while something waits and the log is reached
 
 
@@ -33,7 +34,7 @@ class FollowedJournal:
         self.leaves_at = 0.0  # not before this time, monotonic
         self.refused = ""  # id of an agent that does not ship it
         self.agent = ""  # id of the agent that has it
-        self._granted_at = 0.0
+        self._claim_at = 0.0  # the agent must have taken it by then, monotonic
         self._progress: tuple[object, float] = (None, 0.0)  # how far it is, and since when
 
     # For those who count and wait.
@@ -118,10 +119,10 @@ class FollowedJournal:
         segments = list(self.journal.segments.values())
         return bool(self.journal.folder) and all(one.path and os.path.exists(one.path) for one in segments)
 
-    def granted(self, agent: str, now: float) -> None:
-        """Remember which agent has it, and since when."""
+    def granted(self, agent: str, now: float, *, is_told: bool) -> None:
+        """Remember which agent has it, since when, and whether it got a message."""
         self.agent, self.own, self.is_leaving = agent, None, False
-        self._granted_at, self._progress = now, (None, now)
+        self._claim_at, self._progress = now + (CLAIM_S if is_told else SEARCH_S), (None, now)
 
     def fault(self, report: dict[str, Any], now: float) -> str:
         """Return why the agent should not keep it; "" when all is well."""
@@ -133,7 +134,7 @@ class FollowedJournal:
         if any(not one.path for one in list(journal.segments.values())):
             return "the disk is full, and a part of it is in memory"
         if report.get("agent") != self.agent:
-            late = now - self._granted_at > CLAIM_S
+            late = now > self._claim_at
             self.refused = self.agent if late else ""
             return "the agent does not take it" if late else ""
         here = (cursor.cuts, cursor.acknowledged, cursor.end)

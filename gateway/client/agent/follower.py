@@ -120,6 +120,7 @@ class AgentShipper:
                 pause = LOOK_EVERY_S
             self._woken.acquire(timeout=pause)
         self._turn()
+        self._link.close()
 
     def _turn(self) -> float:
         """Look after each journal; return how long to wait for the next turn."""
@@ -160,8 +161,7 @@ class AgentShipper:
         if link.id and link.id != one.refused and one.is_on_disk:
             journal.write_tail(journal.tail())
             journal.hand_over(link.id)
-            one.granted(link.id, now)
-            link.send(journal.folder)
+            one.granted(link.id, now, is_told=link.send(journal.folder))
         elif not (one.is_on_disk and (link.is_starting or self._mode == "require")):
             if self._mode == "on":
                 warn_once("agent", f"no agent ships the journals of this process ({link.reason}): it does so itself")

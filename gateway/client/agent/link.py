@@ -127,10 +127,14 @@ class AgentLink:
             self._place, self._joined = place, (id_, dict(address.options))
             self.id, self.reason = id_, ""
 
-    def _leave(self, reason: str) -> None:
+    def close(self) -> None:
+        """Close the socket of the messages."""
         sender, self._messages = self._messages, None
         if sender is not None:
             sender.close()
+
+    def _leave(self, reason: str) -> None:
+        self.close()
         self._place, self._pulse, self.id, self.reason = None, None, "", reason
         self._look_at = 0.0
 

@@ -17,6 +17,7 @@ class WakeupSocket:
     def __init__(self, path: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(path)
+        self._path = path
         self._socket = _at(path, socket.socket.bind)
 
     def fileno(self) -> int:
@@ -34,6 +35,8 @@ class WakeupSocket:
     def close(self) -> None:
         """Take no more messages."""
         self._socket.close()
+        with suppress(OSError):
+            os.unlink(self._path)
 
 
 class WakeupSender:
