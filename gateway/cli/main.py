@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import artifacts, doctor, edits, imports, runs, stack, status, sync, tokens
+from gateway.cli import artifacts, doctor, edits, imports, node_agent, runs, stack, status, sync, tokens
 from gateway.cli.plugin_help import summary_of
 from gateway.cli.reading import agents, commands, export
 from gateway.cli.registry import experiments, models, views
@@ -90,6 +90,7 @@ app.add_typer(views.app, name="views")
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(imports.app, name="import")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(node_agent.app, name="agent")
 
 
 def main() -> None:

@@ -37,6 +37,8 @@ PREFIX = "GATEWAY_"
 # Read by the training client (gateway/client), which does not import pydantic, and by the entry of each process.
 CLIENT_VARIABLES = frozenset(
     {
+        "GATEWAY_AGENT",
+        "GATEWAY_AGENT_IDLE_S",
         "GATEWAY_ATTEMPT",
         "GATEWAY_CAPTURE",
         "GATEWAY_CONFIG",

@@ -429,7 +429,8 @@ def test_the_door_keeps_its_figures_beside_the_stock_server() -> None:
 
 
 def test_a_process_that_a_producer_started_is_counted_and_ended(tmp_path: Path) -> None:
-    waits = [sys.executable, "-c", "print(flush=True); input()"]
+    busy = "import time\nwhile time.process_time() < 0.05: pass\nprint(flush=True)\ninput()"  # psutil counts 10 ms
+    waits = [sys.executable, "-c", busy]
     starts = f"import subprocess, os; os.waitpid(subprocess.Popen({waits!r}).pid, 0)"
     producers = LeftRunning(tmp_path, os.getpid())
     variables = {**os.environ, "GATEWAY_HOME": str(tmp_path)}

@@ -82,6 +82,7 @@ def test_settings_and_commands_that_the_readme_names_exist() -> None:
         "models",
         "artifacts",
         "import",
+        "agent",
         "mcp",
         "sync",
         "tokens",

@@ -116,11 +116,12 @@ CLIENT_LAYERS = {
     "journal": 1,
     "transports": 1,
     "shipping": 2,
-    "recording": 3,
-    "registry": 3,
-    "capture": 4,
-    "artifacts": 4,
-    "run": 5,
+    "agent": 3,
+    "recording": 4,
+    "registry": 4,
+    "capture": 5,
+    "artifacts": 5,
+    "run": 6,
 }
 LARGEST_FOLDER = 15  # modules: what one can take in at a look
 LONGEST_FILE = 420  # lines

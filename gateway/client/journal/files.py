@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import os
 from errno import ENOENT
+from functools import partial
 from threading import RLock
 
 from gateway.client.encoding.values import dumps
 from gateway.client.ids import uuid7
 from gateway.client.journal.cursor import CLOSED, ENDED, ShippingCursor
 from gateway.client.journal.folder import JournalLock, build_meta, create_folder, delete_folder
+from gateway.client.journal.grants import create_grant, revoke_grants
 from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
@@ -27,14 +29,17 @@ if TYPE_CHECKING:
 class JournalFiles:
     """The folder, lock and cursor of a journal. They are created by `create_files`, or in memory by `create_cursor`."""
 
-    __slots__ = ("_cursor_lock", "_folder_lock", "_given", "_meta", "cursor", "dropped", "folder", "producer", "run_id")
+    __slots__ = (
+        "_cursor_lock", "_folder_lock", "_given", "_meta", "cursor", "folder", "grant", "producer", "refused", "run_id",
+    )  # fmt: skip
 
     def __init__(self, run_id: str, *, is_owner: bool, attempt: int) -> None:
         self.run_id = run_id
         self.producer = uuid7()
         self.folder = ""  # "": in memory, or nothing written yet
         self.cursor: ShippingCursor | None = None
-        self.dropped = 0  # points and values refused
+        self.refused = 0  # points and values
+        self.grant = ""  # path by which a node agent may cut this journal; "": this process does
         self._folder_lock: JournalLock | None = None
         self._cursor_lock = RLock()  # of the cursor's state
         self._given: dict[str, Any] = {"is_owner": is_owner, "attempt": attempt, "address": "", "topic": ""}
@@ -57,7 +62,7 @@ class JournalFiles:
     def create_cursor(self) -> None:
         """Create the cursor. Raises OSError, but not in memory."""
         self.cursor = ShippingCursor.create(self.folder, 0, self.producer)
-        self.cursor.dropped = self.dropped
+        self.cursor.refused = self.refused
         self.cursor.publish()
 
     def restore_files(self) -> None:
@@ -70,7 +75,8 @@ class JournalFiles:
             self.close()
             _, self._folder_lock = create_folder(os.path.dirname(os.path.dirname(folder)), self._meta)
             with self._cursor_lock:
-                cursor.move_to(ShippingCursor.create(folder, 0, self.producer))
+                self.grant = ""
+                cursor.move_to(folder)
         except OSError as error:
             raise OSError(
                 error.errno, f"it was deleted and cannot be created again ({error.strerror})", folder
@@ -81,25 +87,79 @@ class JournalFiles:
             "is in memory until it is sent: name a folder that no program cleans in GATEWAY_JOURNAL_DIR",
         )
 
-    def count_dropped(self, count: int) -> None:
-        """Count points or values that will never be sent."""
+    @property
+    def dropped(self) -> int:
+        """Points and values that the log will never have."""
+        return self.refused if self.cursor is None else self.refused + self.cursor.lost
+
+    def count_refused(self, count: int) -> None:
+        """Count points or values that are not in the journal."""
         with self._cursor_lock:
-            self.dropped += count
+            self.refused += count
             if self.cursor is not None:
-                self.cursor.dropped = self.dropped
-                self.cursor.save()
+                self.cursor.refused = self.refused
+                self.cursor.save_owner()
 
-    def record_cut(self, boundary: BatchBoundary, points: int) -> None:
-        """Write down a cut, and the number of metric points up to its end."""
+    def count_lost(self, count: int) -> None:
+        """Count points or values in the journal that will never be sent."""
         assert self.cursor is not None
         with self._cursor_lock:
-            self.cursor.append(boundary, points)
+            self.cursor.lost += count
+            self.cursor.save()
 
-    def record_acknowledged(self, seq: int, cuts: int) -> None:
-        """Write down that the log has `cuts` more cuts, all records below `seq`."""
+    def record_cut(self, boundary: BatchBoundary, points: int, *, is_last: bool = False) -> None:
+        """Write down a cut, and the number of metric points up to its end. `is_last`: it has the producer's end."""
         assert self.cursor is not None
         with self._cursor_lock:
-            self.cursor.acknowledge(seq, cuts)
+            self.cursor.append(boundary, points, is_last=is_last)
+
+    def record_acknowledged(self, seq: int, cuts: int, points: int, values: int) -> None:
+        """Write down that the log has `cuts` more cuts, `points` and `values` more, all records below `seq`."""
+        assert self.cursor is not None
+        with self._cursor_lock:
+            self.cursor.acknowledge(seq, cuts, points, values)
+
+    def pass_over(self, position: JournalPosition) -> None:
+        """Write down that nothing has to be cut before this position."""
+        assert self.cursor is not None
+        with self._cursor_lock:
+            self.cursor.pass_over(position)
+
+    def hand_over(self, agent: str) -> None:
+        """Let the node agent of this id cut and send the journal. Nothing else may be sending it. Raises OSError."""
+        assert self.cursor is not None
+        with self._cursor_lock:
+            self.cursor.reserve()
+            self.grant = create_grant(self.folder, agent)
+
+    def take_back(self) -> None:
+        """Have no agent cut the journal from now on. Raises OSError; call it again then."""
+        assert self.cursor is not None
+        with self._cursor_lock:
+            if not self.grant:
+                return
+            try:
+                revoke_grants(self.folder, partial(self.cursor.move_to, self.folder))
+            except FileNotFoundError:  # the folder was deleted, and the grant with it
+                self.cursor.move_to_memory()
+            self.grant = ""
+
+    def read_cursor(self) -> bool:
+        """Read how far the agent is that has the journal; False when none has it, or the state is damaged."""
+        with self._cursor_lock:
+            return bool(self.grant) and self.cursor is not None and self.cursor.refresh()
+
+    def write_tail(self, position: JournalPosition) -> None:
+        """Tell the agent that everything before this position is written."""
+        with self._cursor_lock:
+            if self.cursor is not None and self.cursor.tail != position:
+                self.cursor.tail = position
+                self.cursor.save_owner()
+
+    @property
+    def reached(self) -> JournalPosition:
+        """The position before which everything is acknowledged, as far as is known here."""
+        return (0, 0) if self.cursor is None else self.cursor.reached
 
     def is_acknowledged_to(self, position: JournalPosition) -> bool:
         """Return whether the log has everything up to this position, the end of the journal."""
@@ -111,7 +171,7 @@ class JournalFiles:
         assert self.cursor is not None
         with self._cursor_lock:
             self.cursor.flags |= CLOSED if is_closed else ENDED
-            self.cursor.save()
+            self.cursor.save_owner()
 
     def remove(self) -> None:
         """Delete the journal and release its lock. All of it is acknowledged, or it could not be started."""

@@ -43,7 +43,8 @@ NEW = ".new-"  # prefix of the name of an incomplete folder
 USED_IDS = ".run-ids"  # in the journal home, next to the runs: see run/used_ids.py
 UPLOADS = ".uploads"  # ... and see artifacts/pending.py
 VALUES = ".values"  # ... and see run/logged/values.py
-_NO_JOURNALS = (USED_IDS, UPLOADS, VALUES)
+AGENTS = ".agents-"  # ... and see agent/place.py; followed by the user's id
+_NO_JOURNALS = (USED_IDS, UPLOADS, VALUES, AGENTS)
 IN_MEMORY = "events wait in memory and are lost when this process is killed"
 MAX_FOLDER_NAME = 120  # bytes
 
@@ -244,7 +245,8 @@ def find_journals(home: str, unreadable: list[str] | None = None) -> Iterator[st
         if is_journal(folder, names):
             yield folder
         elif depth < 3:
-            waiting += [(os.path.join(folder, name), depth + 1) for name in reversed(names) if name not in _NO_JOURNALS]
+            inside = [name for name in reversed(names) if not name.startswith(_NO_JOURNALS)]
+            waiting += [(os.path.join(folder, name), depth + 1) for name in inside]
 
 
 def warn_unusable(home: str, error: OSError) -> None:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from mmap import mmap
     from typing import Any
 
-    Buffer = bytes | memoryview
+    Buffer = bytes | memoryview | mmap
 
-VERSION = 2  # 2: with rows; a release that knows only 1 leaves such a journal alone
+VERSION = 2  # 1: of releases without rows and without a node agent
 SLOT = 40
 POINT, SERIES, VALUE, EVENT, HEADER, COLUMNS, POINT_ROW = 1, 2, 3, 4, 5, 6, 7
 IS_INTEGER, IS_MICROS = 1, 2  # flags of a point: its value was an int; its time is in µs, not ns
@@ -126,7 +126,7 @@ def read_row_head(data: mmap, start: int, end: int) -> RowHead | None:
         return None
     length, columns = _LENGTH_AND_NUMBER.unpack_from(data, start + 8)
     count, is_masked = ROW_HEAD.unpack_from(data, start + HEAD_BYTES)[2:]
-    size = record_size(ROW_HEAD.size + 9 * count)
+    size = record_size(ROW_HEAD.size + 8 * count)
     return None if is_masked or length != ROW_HEAD.size + 8 * count else RowHead(columns, count, size)
 
 

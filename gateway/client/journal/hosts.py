@@ -35,7 +35,7 @@ def check_host(meta: Mapping[str, Any], folder: str) -> None:
     """Raise OtherHost if a free lock of the journal in `folder` does not prove that its process has ended."""
     host, here = meta.get("host"), this_machine()
     is_same_kernel = bool(here["boot"]) and meta.get("boot") == here["boot"]  # also in another container
-    if not host or host == here["host"] or is_same_kernel or _file_system(folder) in LOCAL:
+    if not host or host == here["host"] or is_same_kernel or file_system(folder) in LOCAL:
         return
     raise OtherHost(
         f"its process runs or ran on host {host}, and locks of other hosts may not be visible here: run `gateway sync` "
@@ -43,7 +43,7 @@ def check_host(meta: Mapping[str, Any], folder: str) -> None:
     )
 
 
-def _file_system(folder: str) -> str:
+def file_system(folder: str) -> str:
     """Return the type of the file system that holds a folder, "" if it cannot be found out."""
     path, found, longest = os.path.realpath(folder), "", -1
     try:

@@ -37,7 +37,6 @@ from gateway.client.journal.format import (
     pack_point,
     pack_record,
     record_size,
-    scan,
     write_point,
 )
 from gateway.client.journal.rows import RowWriting
@@ -122,7 +121,7 @@ class Journal(RowWriting, JournalFiles):
                     if now != (fit := fit_clock(now)):  # checked only here: each test in the hot path takes 12 ns
                         now = fit
                         continue
-                    self.count_dropped(1)
+                    self.count_refused(1)
                     warn_invalid_step(step)
                     return
                 if step > active.counter.largest:  # noqa: PLR1730 -- max() takes 60 ns
@@ -227,25 +226,24 @@ class Journal(RowWriting, JournalFiles):
                 return 0
             return self._points_before + (self._end - self._segment.first - self._other_bytes) // SLOT
 
-    @property
-    def events_in_memory(self) -> int:
-        """Number of events about the run that are not acknowledged and in no file, because the disk had no room."""
-        held = [one for one in list(self.segments.values()) if self.folder and not one.path]
-        return sum(found.kind == EVENT for one in held for found in scan(memoryview(one.map), one.first, one.size))
-
-    def acknowledge(self, seq: int, cuts: int, position: JournalPosition | None) -> None:
+    def acknowledge(
+        self, seq: int, cuts: int, position: JournalPosition | None, points: int = 0, values: int = 0
+    ) -> None:
         """
-        Write down that the log has `cuts` more cuts, all records below `seq`.
+        Write down that the log has `cuts` more cuts, `points` and `values` more, all records below `seq`.
 
         Segments that end at `position` or before are deleted.
         """
-        self.record_acknowledged(seq, cuts)
-        if position is None:
-            return
+        self.record_acknowledged(seq, cuts, points, values)
+        if position is not None:
+            self.delete_before(position)
+
+    def delete_before(self, position: JournalPosition) -> None:
+        """Delete the segments that end at `position` or before: all of them is acknowledged."""
         current = self._segment  # before the list: a segment that becomes the current one meanwhile is not in it
         for number, segment in list(self.segments.items()):
-            if segment is not current and (number, segment.end) <= position:
-                self.segments.pop(number, None)
+            is_over = segment is not current and (number, segment.end) <= position
+            if is_over and self.segments.pop(number, None) is not None:
                 self._allocator.size -= segment.size
                 segment.delete()
         self._allocator.retry()
@@ -296,7 +294,7 @@ class Journal(RowWriting, JournalFiles):
         need, current = record_size(len(payload)), self._segment
         is_full = current is None or self._end + need > (self._points_limit if droppable else current.size)
         if is_full and not self._start_segment(need, is_point=droppable > 0):
-            self.count_dropped(droppable)
+            self.count_refused(droppable)
             return
         self._write(EVENT, 0, payload)
         if kind in ENDINGS:
@@ -321,7 +319,7 @@ class Journal(RowWriting, JournalFiles):
         if self._end + whole >= self._points_limit + SLOT:  # the last slot would begin at the limit, or after it
             definition = definition or encode_definition(clean_name(name), context)
             if not self._start_segment(need + 2 * record_size(len(definition)), is_point=True):
-                self.count_dropped(1)
+                self.count_refused(1)
                 return False
             table = self._tables.setdefault(context, {})
         if definition:
@@ -350,6 +348,8 @@ class Journal(RowWriting, JournalFiles):
         if last is None:
             made = self._create_first(need)
         else:
+            if self.grant and self.read_cursor():  # the agent is perhaps further than when this process looked last
+                self.delete_before(self.reached)
             spent = (last, self._end) if self.is_acknowledged_to((last.number, self._end)) else None
             made = self._allocator.allocate(number, need, spent=spent, restore=self.restore_files)
         if made is None and is_point:

@@ -15,6 +15,7 @@ import stat
 
 from gateway.client.journal.cursor import CURSOR_PREFIX, is_cursor_state, producer_of
 from gateway.client.journal.format import HEADER, read_record
+from gateway.client.journal.grants import is_grant
 from gateway.client.journal.segment import PREALLOCATED, SUFFIX, is_segment
 
 TYPE_CHECKING = False
@@ -28,7 +29,8 @@ MAX_META = 65_536  # bytes
 
 def is_ours(name: str) -> bool:
     """Return whether a journal writes files of this name."""
-    return name in (LOCK, META) or is_segment(name.removesuffix(PREALLOCATED)) or bool(producer_of(name))
+    is_named = name in (LOCK, META) or is_segment(name.removesuffix(PREALLOCATED))
+    return is_named or bool(producer_of(name)) or is_grant(name)
 
 
 def is_journal(folder: str, names: Iterable[str]) -> bool:

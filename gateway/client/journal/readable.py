@@ -36,18 +36,31 @@ if TYPE_CHECKING:
         def prepare(self) -> None:
             """Prepare the next segment when it will soon be needed."""
 
-        def record_cut(self, boundary: BatchBoundary, points: int) -> None:
-            """Write down a cut, and the number of metric points up to its end."""
-
-        def acknowledge(self, seq: int, cuts: int, position: JournalPosition | None) -> None:
+        def record_cut(self, boundary: BatchBoundary, points: int, *, is_last: bool = False) -> None:
             """
-            Write down that the log has `cuts` more cuts, all records below `seq`.
+            Write down a cut, and the number of metric points up to its end. `is_last`: it has the producer's end.
+
+            Raises Withdrawn when another process cuts the journal now.
+            """
+
+        def pass_over(self, position: JournalPosition) -> None:
+            """Write down that nothing has to be cut before this position."""
+
+        def acknowledge(
+            self, seq: int, cuts: int, position: JournalPosition | None, points: int = 0, values: int = 0
+        ) -> None:
+            """
+            Write down that the log has `cuts` more cuts, `points` and `values` more, all records below `seq`.
 
             Segments before `position` are deleted.
             """
 
-        def count_dropped(self, count: int) -> None:
-            """Count points or values that will never be sent."""
+        def count_lost(self, count: int) -> None:
+            """Count points or values in the journal that will never be sent."""
 
         def remove(self) -> None:
             """Delete the journal. All of it is acknowledged."""
+
+
+class Withdrawn(Exception):
+    """Another process cuts this journal now: the owner has taken it back, or somebody recovers it."""

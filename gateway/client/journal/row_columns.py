@@ -33,7 +33,17 @@ _NUMBERS = frozenset({float, int})
 class RowColumns:
     """The series of a row in the segment that is being written."""
 
-    __slots__ = ("_pack", "_write_masked", "_write_plain", "context", "counters", "names", "number", "size")
+    __slots__ = (
+        "_pack",
+        "_write_masked",
+        "_write_plain",
+        "context",
+        "counters",
+        "names",
+        "number",
+        "plain_size",
+        "size",
+    )
 
     def __init__(self, names: list[str], context: StepContext, number: int, counters: list[StepCounter]) -> None:
         self.names = names
@@ -41,6 +51,7 @@ class RowColumns:
         self.number = number  # in this segment
         self.counters = counters
         self.size = size_of(len(names))  # bytes of a row at most
+        self.plain_size = record_size(ROW_HEAD.size + 8 * len(names))  # ... without ints
         self._pack = Struct(f"<BBHIIqQII{len(names)}d").pack
         self._write_plain = Struct(f"<I{16 - 4 + 24 + 8 * len(names)}s").pack_into
         self._write_masked = Struct(f"<I{16 - 4 + 24 + 9 * len(names)}s").pack_into

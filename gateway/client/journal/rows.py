@@ -55,7 +55,7 @@ class RowWriting:
         _tables: dict[StepContext, dict[str, ActiveSeries]]
 
         def put(self, name: str, value: float | int, step: int | None, context: StepContext) -> None: ...  # noqa: D102 -- see Journal
-        def count_dropped(self, count: int) -> None: ...  # noqa: D102 -- see JournalFiles
+        def count_refused(self, count: int) -> None: ...  # noqa: D102 -- see JournalFiles
         def _change(self, do: Callable[..., Any], *given: Any) -> Any: ...
         def _define(self, table: Any, name: str, context: StepContext, definition: bytes) -> None: ...
         def _start_segment(self, need: int, *, is_point: bool) -> bool: ...
@@ -104,7 +104,7 @@ class RowWriting:
                 else:
                     columns.accept(step)
                 write, crc, raw = columns.encode(step, now, values, mask)
-                need = columns.size
+                need = columns.size if mask else columns.plain_size
                 # As in `put`: from here to the end of the write nothing is called but the write.
                 if self._rows is rows and self._end + need < self._points_limit + SLOT:
                     self._row = columns  # type: ignore[misc]  # a slot of Journal
@@ -154,5 +154,5 @@ class RowWriting:
 
     def _refuse_row(self, values: list[Any]) -> bool:
         """Count a row for which there is no room as dropped. Returns True: nothing is left to do."""
-        self.count_dropped(len(values))
+        self.count_refused(len(values))
         return True

@@ -4,15 +4,17 @@ Report the client's own state: `Run.health`, and the warning about unsent events
 
 from __future__ import annotations
 
+from gateway.client.journal.format import EVENT, scan
 from gateway.client.notices import counts, warn, warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from gateway.client.journal.journal import Journal
     from gateway.client.recording.recorder import Recorder
     from gateway.client.recording.report import Report
-    from gateway.client.shipping.shipper import Shipper
+    from gateway.client.recording.shipped_journal import AnyShipper
 
 LOST = "in memory only and lost when this process ends: give the journal a disk with room, or point GATEWAY_JOURNAL_DIR"
 
@@ -50,9 +52,15 @@ def warn_unsent(recorder: Recorder, report: Report) -> None:
     else:
         kept = f"stay in {report.journal}: `gateway sync` or the next process here sends them"
         warn(f"run {run_id}: {missing} {label} ({_why(shipper)}) and {kept}")
-    unkept = recorder.journal.events_in_memory  # because the disk had no room
+    unkept = _events_in_memory(recorder.journal)  # because the disk had no room
     if is_kept and unkept:
         warn(f"run {run_id}: {unkept:,} events about it (params, its end, …) are {LOST} to one")
+
+
+def _events_in_memory(journal: Journal) -> int:
+    """Return the number of events about the run that are not acknowledged and in no file."""
+    held = [one for one in list(journal.segments.values()) if journal.folder and not one.path]
+    return sum(found.kind == EVENT for one in held for found in scan(memoryview(one.map), one.first, one.size))
 
 
 def warn_unmeasured(recorder: Recorder) -> None:
@@ -66,7 +74,7 @@ def warn_unmeasured(recorder: Recorder) -> None:
     )
 
 
-def _why(shipper: Shipper | None) -> str:
+def _why(shipper: AnyShipper | None) -> str:
     if shipper is None:
         return "no thread could be started"
     if shipper.is_offline:

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
     from gateway.client.journal.series import StepContext
     from gateway.client.recording.report import Status
-    from gateway.client.shipping.producer import Producer
-    from gateway.client.shipping.shipper import Shipper
+    from gateway.client.recording.shipped_journal import AnyProducer, AnyShipper
 
     Labels = tuple[tuple[str, str], ...]
 
@@ -48,7 +47,7 @@ class Recorder:
         attempt: int,
         is_owner: bool,
         labels: Labels,
-        find_shipper: Callable[[], Shipper],
+        find_shipper: Callable[[], AnyShipper],
         on_late: Callable[[], None] | None = None,
         is_lazy: bool = False,
     ) -> None:
@@ -120,12 +119,12 @@ class Recorder:
         return self._workers.setdefault(work, BackgroundWorker())
 
     @property
-    def shipper(self) -> Shipper | None:
+    def shipper(self) -> AnyShipper | None:
         """The shipper that sends the open journal; None if there is none yet."""
         return self._last.shipper
 
     @property
-    def producer(self) -> Producer | None:
+    def producer(self) -> AnyProducer | None:
         """The producer that cuts the open journal; None if there is no shipper yet."""
         return self._last.producer
 
@@ -160,7 +159,7 @@ class Recorder:
                 sent += producer.acknowledged_points + producer.acknowledged_values
         return Report(emitted=emitted, sent=sent, dropped=dropped, journal=self.journal.folder)
 
-    def journals(self) -> list[tuple[Journal, Producer | None]]:
+    def journals(self) -> list[tuple[Journal, AnyProducer | None]]:
         """Return the journals of this process, oldest first, each with its producer, None if it has no shipper yet."""
         found, one = [], self._first
         while True:

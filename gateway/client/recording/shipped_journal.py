@@ -11,9 +11,16 @@ from threading import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from gateway.client.agent.followed import FollowedJournal
+    from gateway.client.agent.follower import AgentShipper
     from gateway.client.journal.journal import Journal
     from gateway.client.shipping.producer import Producer
     from gateway.client.shipping.shipper import Shipper
+
+    AnyShipper: TypeAlias = Shipper | AgentShipper
+    AnyProducer: TypeAlias = Producer | FollowedJournal
 
 
 class ShippedJournal:
@@ -23,8 +30,8 @@ class ShippedJournal:
 
     def __init__(self, journal: Journal, *, is_ended: bool = False) -> None:
         self.journal = journal
-        self.shipper: Shipper | None = None
-        self.producer: Producer | None = None
+        self.shipper: AnyShipper | None = None
+        self.producer: AnyProducer | None = None
         self.shipping = Lock()  # held, without waiting, by the caller that hands the journal to a shipper
         self._ending = Lock()  # taken once, by the caller that ends the producer
         self._next: dict[str, ShippedJournal] = {}

@@ -16,7 +16,7 @@ from gateway.client.run.arguments import read_timeout
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.client.recording.recorder import Recorder
-    from gateway.client.shipping.shipper import Shipper
+    from gateway.client.recording.shipped_journal import AnyShipper
 
 REQUEST_WAIT_S = 10.0  # the longest that one request waits in the API
 RETRY_S = 0.2  # between two requests to an API that cannot be reached
@@ -51,7 +51,7 @@ def barrier(recorder: Recorder, timeout_s: float) -> None:
         wait_until_folded(api, run_id, journal.producer, producer.acknowledged_records, end)
 
 
-def _unsent(run_id: str, shipper: Shipper, what: str) -> BarrierTimeout:
+def _unsent(run_id: str, shipper: AnyShipper, what: str) -> BarrierTimeout:
     why = shipper.last_error or "there was not enough time"
     return BarrierTimeout(
         f"run {run_id}: {what} are not acknowledged by {shipper.address.label} ({why:.200}): they are kept and still "

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
     from gateway.client.recording.recorder import Labels
     from gateway.client.recording.report import Report, Status
+    from gateway.client.recording.shipped_journal import AnyShipper
     from gateway.client.registry.results import Experiment
     from gateway.client.run.artifacts import LoggedArtifact
     from gateway.client.run.steps import Step
-    from gateway.client.shipping.shipper import Shipper
 
 IMPLICIT_WAIT_S = 10.0  # the longest that a call outside of any run waits for another thread that starts one
 
@@ -292,7 +292,7 @@ def _new_run(
 ) -> Run:
     """Return a run whose events are sent to `address`; it is not current yet."""
 
-    def find_shipper() -> Shipper:
+    def find_shipper() -> AnyShipper:
         shipper = _shipper_for(address)
         if is_lazy and run not in registry.open_runs():
             registry.add_late(run)  # the end of the process closes it
@@ -323,7 +323,7 @@ def _address_of_copy(url: str, topic: str) -> Address:
     return found
 
 
-def _shipper_for(address: Address) -> Shipper:
+def _shipper_for(address: Address) -> AnyShipper:
     shipper = registry.shipper_for(address)
     hooks.install()  # again in a forked child, when it first records something
     return shipper

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.client.address import Address
+    from gateway.client.recording.shipped_journal import AnyShipper
     from gateway.client.run.run import Run
-    from gateway.client.shipping.shipper import Shipper
 
     Publish = Callable[[Run | None], None]
 
@@ -33,7 +33,7 @@ _of_main: list[Run] = []  # the runs in _runs that the main thread started
 _late: list[Run] = []  # finished, but something was recorded into them since
 _known: WeakSet[Run] = WeakSet()  # every run that the program may still record into, finished ones included
 _innermost: ContextVar[Run | None] = ContextVar("gateway_run", default=None)
-_shippers: dict[tuple[str, str], Shipper] = {}  # by URL and topic
+_shippers: dict[tuple[str, str], AnyShipper] = {}  # by URL and topic
 # Objects of the parent in a forked child. Kept, because collecting them could close the parent's sockets.
 _inherited: list[object] = []
 
@@ -119,16 +119,27 @@ def find_run() -> Run | None:
     return here or (runs[-1] if runs else None)
 
 
-def shipper_for(address: Address) -> Shipper:
+def shipper_for(address: Address) -> AnyShipper:
     """Return the shipper of an address. Raises RuntimeError while the process ends."""
-    from gateway.client.shipping.shipper import Shipper
-
     if is_over or sys.is_finalizing():  # a thread started now would never run, and `finish` would wait for it
         raise RuntimeError("the interpreter is going away")
     key = (address.url, address.topic)
-    shipper = _shippers.get(key) or _shippers.setdefault(key, Shipper(address))
+    shipper = _shippers.get(key) or _shippers.setdefault(key, _make_shipper(address))
     shipper.address = address  # with the credentials of now, for the next connection: they may have been corrected
     return shipper
+
+
+def _make_shipper(address: Address) -> AnyShipper:
+    from gateway.client.agent.mode import agent_mode
+
+    mode = agent_mode() if address.keeps else "off"
+    if mode == "off":
+        from gateway.client.shipping.shipper import Shipper
+
+        return Shipper(address)
+    from gateway.client.agent.follower import AgentShipper
+
+    return AgentShipper(address, mode)
 
 
 def stop_shippers() -> None:

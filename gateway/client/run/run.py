@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from gateway.client.journal.series import StepContext
     from gateway.client.recording.recorder import Labels
     from gateway.client.recording.report import Status
+    from gateway.client.recording.shipped_journal import AnyShipper
     from gateway.client.run.stored_artifacts import ArtifactLog
-    from gateway.client.shipping.shipper import Shipper
 
 CAPTURE_S = 5.0  # the longest that `finish` waits for the last console lines and samples before it records the end
 DIGESTS_S = 1.0  # ... and for digests of artifacts: those of small files precede the end
@@ -73,7 +73,7 @@ class Run(ArtifactMethods, DefinitionMethods):
         *,
         attempt: int,
         is_owner: bool,
-        find_shipper: Callable[[], Shipper],
+        find_shipper: Callable[[], AnyShipper],
         on_finish: Callable[[Run], None],
         on_late: Callable[[Run], None] | None = None,
         labels: Labels = (),
@@ -145,7 +145,7 @@ class Run(ArtifactMethods, DefinitionMethods):
                 self._emit(name, value, step, time, labels)
         except Exception as error:  # noqa: BLE001 -- the caller's object failed while read: the value is counted as lost
             try:
-                self.recorder.journal.count_dropped(1)  # one frame less: the stack may be almost full
+                self.recorder.journal.count_refused(1)  # one frame less: the stack may be almost full
                 warn_refused("emit", name, error)
             except RecursionError:
                 return  # no stack frame is left

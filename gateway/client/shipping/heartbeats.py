@@ -16,8 +16,23 @@ from gateway.client.journal.journal import Journal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Protocol
 
-    from gateway.client.shipping.producer import Producer
+    class Beating(Protocol):
+        """A producer of this process, or what stands for it while an agent ships its journal."""
+
+        @property
+        def journal(self) -> object:
+            """The journal."""
+
+        @property
+        def records(self) -> int:
+            """Number of records cut."""
+
+        @property
+        def is_closed(self) -> bool:
+            """Whether the end of the producer is cut."""
+
 
 EVERY_S = 30.0  # readers declare a run lost after 90 s of silence
 
@@ -26,11 +41,11 @@ class Heartbeats:
     """The time of each producer's last activity. For the shipper's thread."""
 
     def __init__(self) -> None:
-        self._active: dict[Producer, tuple[int, float]] = {}  # records cut by then, and when (monotonic s)
+        self._active: dict[Beating, tuple[int, float]] = {}  # records cut by then, and when (monotonic s)
 
-    def beat(self, producers: Iterable[Producer], now: float) -> None:
+    def beat(self, producers: Iterable[Beating], now: float) -> None:
         """Append a heartbeat for each producer without a cut for EVERY_S, if this process writes its open journal."""
-        active: dict[Producer, tuple[int, float]] = {}
+        active: dict[Beating, tuple[int, float]] = {}
         for producer in producers:
             journal = producer.journal
             # Skip producers that have sent nothing, and recovered journals, which have no live process.

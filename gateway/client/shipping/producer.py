@@ -13,12 +13,13 @@ from zlib import crc32
 
 from gateway.client.encoding.values import now
 from gateway.client.encoding.wire import MAX_RECORD, encode_text, source_of
-from gateway.client.journal.cursor import BatchBoundary
+from gateway.client.journal.cursor import CUT_CLOSED, BatchBoundary
 from gateway.client.journal.entries import time_of
 from gateway.client.journal.journal import Journal
 from gateway.client.journal.series import ENDINGS
 from gateway.client.notices import warn_once
 from gateway.client.shipping.batching import encode_events, take_slice
+from gateway.client.shipping.markers import set_markers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,15 +101,17 @@ class Producer:
 
     def acknowledge(self, records: Iterable[OutgoingRecord]) -> None:
         """Count records of this producer that the log has."""
-        seq, cuts, position = 0, 0, None
+        seq, cuts, position, points, values = 0, 0, None, 0, 0
         for record in records:
             seq = record.seq + 1
-            self.acknowledged_points += record.points
-            self.acknowledged_values += record.values
+            points += record.points
+            values += record.values
             if record.cut_end is not None:
                 cuts, position = cuts + 1, record.cut_end
+        self.acknowledged_points += points
+        self.acknowledged_values += values
         self.acknowledged_records = seq
-        self.journal.acknowledge(seq, cuts, position)
+        self.journal.acknowledge(seq, cuts, position, points, values)
         self._set_markers()
         if self.is_done:
             self.journal.remove()
@@ -116,12 +119,17 @@ class Producer:
     def count_lost(self, count: int) -> None:
         """Count points or values of the journal that the log will never have."""
         self.lost += count
-        self.journal.count_dropped(count)
+        self.journal.count_lost(count)
 
     @property
     def is_done(self) -> bool:
         """Whether everything this producer will ever send is acknowledged."""
-        return self.is_closed and self.acknowledged_records == self.records and not self._to_repeat
+        return self.is_closed and self.is_settled
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that is cut is acknowledged."""
+        return self.acknowledged_records == self.records and not self._to_repeat
 
     def _resume(self, cursor: ShippingCursor) -> None:
         """Continue where an earlier process stopped."""
@@ -132,6 +140,9 @@ class Producer:
         if self._to_repeat:
             last = self._to_repeat[0]
             self.records = last.seq + last.events
+        if self.journal.is_trusted:  # an agent, or this process, sent the first part of it
+            self.acknowledged_points, self.acknowledged_values = cursor.acknowledged_points, cursor.acknowledged_values
+            self.lost, self.is_closed = cursor.lost, bool(cursor.flags & CUT_CLOSED)
 
     def _cut_next(self) -> list[OutgoingRecord] | None:
         while not self.is_closed:
@@ -184,12 +195,13 @@ class Producer:
         boundary.crc = crc_of(records)
         points = sum(record.points for record in records)
         values = sum(record.values for record in records)
-        self.journal.record_cut(boundary, self.points + points)
+        is_last = any(event.kind == "producer_closed" for event in events)
+        self.journal.record_cut(boundary, self.points + points, is_last=is_last)
         # Only now: had the cut failed, a producer that counts as closed would delete a journal that is not sent.
         self.points += points
         self.records += len(records)
         self.values += values
-        self.is_closed = self.is_closed or any(event.kind == "producer_closed" for event in events)
+        self.is_closed = self.is_closed or is_last
         if lost := piece.lost + sum(event.points + event.values for event in events) - points - values:
             self.count_lost(lost)
         return records
@@ -237,22 +249,10 @@ class Producer:
 
     def _set_markers(self) -> None:
         """Set each marker whose preceding records are all acknowledged."""
-        markers = self.journal.markers
-        if not markers:
-            return
         cursor = self.journal.cursor
-        if cursor is None or cursor.acknowledged == cursor.cuts:
-            reached = self._position
-        else:
-            reached = _acknowledged_position(cursor)
-        for marker in [marker for marker in list(markers) if marker.position <= reached]:
-            markers.remove(marker)
-            marker.reached.set()
-
-
-def _acknowledged_position(cursor: ShippingCursor) -> JournalPosition:
-    waiting = cursor.read(cursor.acknowledged)
-    return (waiting.segment, waiting.start) if waiting is not None else (0, 0)
+        if cursor is not None and cursor.acknowledged == cursor.cuts and cursor.end < self._position:
+            self.journal.pass_over(self._position)
+        set_markers(self.journal.markers, (0, 0) if cursor is None else cursor.reached)
 
 
 def crc_of(records: Iterable[OutgoingRecord]) -> int:

@@ -13,12 +13,14 @@ rest of the journal continues under a new producer: no identity ever has two con
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from gateway.client.ids import uuid7
 from gateway.client.journal.contents import JournalContents
 from gateway.client.journal.cursor import CLOSED, ENDED, UNPUBLISHED, ShippingCursor, producer_of
 from gateway.client.journal.folder import JournalLock, delete_folder, find_journals, journal_home
 from gateway.client.journal.format import VERSION
+from gateway.client.journal.grants import revoke_grants
 from gateway.client.journal.hosts import check_host
 from gateway.client.journal.ownership import find_meta, read_meta
 from gateway.client.shipping.producer import Producer, crc_of
@@ -53,23 +55,28 @@ class OrphanedPart:
     def prepare(self) -> None:
         """Do nothing: no process writes here."""
 
-    def record_cut(self, boundary: BatchBoundary, points: int) -> None:
+    def record_cut(self, boundary: BatchBoundary, points: int, *, is_last: bool = False) -> None:
         """Write down a cut, and the number of metric points up to its end."""
-        self.cursor.dropped = boundary.dropped
-        self.cursor.append(boundary, points)
+        self.cursor.lost = boundary.dropped - self.cursor.refused
+        self.cursor.append(boundary, points, is_last=is_last)
 
-    def acknowledge(self, seq: int, cuts: int, position: JournalPosition | None) -> None:
+    def pass_over(self, position: JournalPosition) -> None:
+        """Do nothing: no caller waits for a position."""
+
+    def acknowledge(
+        self, seq: int, cuts: int, position: JournalPosition | None, points: int = 0, values: int = 0
+    ) -> None:
         """
-        Write down that the log has `cuts` more cuts, all records below `seq`.
+        Write down that the log has `cuts` more cuts, `points` and `values` more, all records below `seq`.
 
         Segments before `position` are deleted.
         """
-        self.cursor.acknowledge(seq, cuts)
+        self.cursor.acknowledge(seq, cuts, points, values)
         if self._folder and position is not None:
             for number in [one for one in list(self.segments) if one < position[0]]:
                 self.segments.pop(number).delete()
 
-    def count_dropped(self, count: int) -> None:
+    def count_lost(self, count: int) -> None:
         """Count points or values that will never be sent."""
         self.dropped += count
 
@@ -132,6 +139,7 @@ def adopt(folder: str, *, rest_s: float = 0.0, other_hosts: bool = False) -> Orp
     if lock is None:
         return None
     try:
+        revoke_grants(folder, partial(_copy_cursors, folder))
         contents = JournalContents(folder, rest_s=rest_s)
         if not contents.segments:
             delete_folder(folder)
@@ -233,7 +241,7 @@ def _create_successor(contents: JournalContents, number: int, old: ShippingCurso
     """
     made = ShippingCursor.create(contents.folder, number, uuid7())
     made.end = _end_of_cuts(old)
-    made.flags, made.dropped = old.flags & ENDED, old.dropped
+    made.flags, made.refused, made.lost = old.flags & ENDED, old.refused, old.lost
     made.publish()
     return made
 
@@ -266,6 +274,12 @@ def _open_cursors(folder: str) -> dict[int, ShippingCursor]:
         if producer_of(name) and not name.endswith(UNPUBLISHED):
             found[int(name.split(".")[1])] = ShippingCursor.open(os.path.join(folder, name))
     return found
+
+
+def _copy_cursors(folder: str) -> None:
+    """Move the cursors to new files, because an agent may still write to those that are there."""
+    for cursor in _open_cursors(folder).values():
+        cursor.move_to(folder)
 
 
 def _run_id_of(folder: str) -> str:

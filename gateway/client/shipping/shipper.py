@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import threading
 from collections import deque
+from contextlib import suppress
 from time import monotonic
 
 from gateway.client.errors import Unsent
+from gateway.client.journal.readable import Withdrawn
 from gateway.client.notices import warn, warn_once
 from gateway.client.process.forks import importing
+from gateway.client.shipping.adopter import Adopter
 from gateway.client.shipping.heartbeats import Heartbeats
+from gateway.client.shipping.loop import ThreadlessLoop
 from gateway.client.shipping.producer import Producer, finished_journals
 from gateway.client.transports.factory import make_transport
 
@@ -45,40 +48,42 @@ WARN_AFTER_S = 10.0  # without an acknowledgement
 SEND_TIMEOUT_S = 60.0  # ... then the transport is closed and a new one is opened
 BACK_OFF_S = (0.1, 5.0)  # first and longest pause after a failure
 STOP_TIMEOUT_S = 5.0
-ORPHAN_REST = 4  # rest between two cuts of a dead process's journal, in times of the first one
 MAX_FINISHED = 32  # finished journals held open while the log is away; each has three file descriptors
-ADOPT_EVERY_S = 30.0  # between two searches for journals of dead processes
 
 
 class Shipper:
     """Sends the journals given to it to one address until it is stopped."""
 
     def __init__(
-        self, address: Address, make: Callable[[Address], Transport] = make_transport, *, adopts: bool = True
+        self,
+        address: Address,
+        make: Callable[[Address], Transport] = make_transport,
+        *,
+        adopts: bool = True,
+        every_s: float = 0.0,
     ) -> None:
         self.address = address
         self.is_offline = not address.keeps  # nothing is sent: journals stay for `gateway sync`
         self._make_transport = make
         self.is_connected = False
         self.last_error = ""
+        self.notice = ""  # what was warned of and is not over
         self.uncut: dict[Producer, str] = {}  # why nothing can be cut from their journals
         self._producers: list[Producer] = []  # changed by single operations of a list only: no caller waits for a lock
         self._backlog: deque[OutgoingRecord] = deque()
         self._backlog_bytes = 0
-        self._has_let_go = False  # finished journals of this process wait to be found again
         self._is_sending = False  # the first records of the backlog are on their way
         self._loop: asyncio.AbstractEventLoop | None = None
         self._has_items: asyncio.Event | None = None  # set to cut now instead of at the next turn
         self._has_records: asyncio.Event | None = None
         self._is_stopping = False
         self._warned_down: set[str] = set()  # warnings about the address since its last acknowledgement
-        self._orphan: OrphanedJournal | None = None  # a dead process's journal that is being shipped
         self._heartbeats = Heartbeats()
         self._adopts = adopts  # journals of dead processes, in the background; `gateway sync` adopts them itself
-        self._is_searching = False  # for an orphan
-        self._adopt_at = 0.0  # time of the next search, monotonic
-        self._cut_orphan_at = 0.0  # no cut of the orphan before this time, monotonic
-        self._skipped: set[str] = set()  # folders not to examine again
+        self._adopter = Adopter(self.adopt, self.give_up)
+        # All journals are cut this often, and sent together; 0: as fast as their points come.
+        self._every_s = every_s
+        self._released: set[Producer] = set()
         self._started = threading.Event()
         self._starting = threading.Lock()  # taken, without waiting, by the caller that starts the thread
         self._thread = threading.Thread(target=self._run, name="gateway-shipper", daemon=True)
@@ -115,23 +120,52 @@ class Shipper:
 
     def adopt(self, orphan: OrphanedJournal) -> None:
         """Ship an orphaned journal."""
+        self.attach(orphan.producers)
+
+    def attach(self, producers: Sequence[Producer]) -> None:
+        """Ship journals of other processes."""
         self._start()
-        self._producers.extend(orphan.producers)
+        self._released.difference_update(producers)
+        self._producers.extend(producers)
         self.wake()
+
+    def detach(self, producer: Producer) -> None:
+        """Cut nothing more from a journal, once the present cut is made; what is cut of it is sent."""
+        self.uncut.pop(producer, None)
+        with suppress(ValueError):  # it is done
+            self._producers.remove(producer)
+
+    def release(self, producer: Producer) -> bool:
+        """
+        Return whether nothing here has to do with a journal any more, so that another process may cut it.
+
+        The first call stops cutting it; the caller repeats the call until what is cut is acknowledged.
+        """
+        self.detach(producer)
+        self._call(self._note_release, producer)
+        return producer in self._released
+
+    def _note_release(self, producer: Producer) -> None:
+        # In the shipper's thread, so in the middle of nothing.
+        if producer.is_settled and producer not in self._producers:
+            self._released.add(producer)
 
     def wake(self) -> None:
         """Cut now instead of at the next turn."""
-        loop, event = self._loop, self._has_items
-        if loop is None or event is None:
-            return  # the first turn has not started yet
+        if self._has_items is not None:
+            self._call(self._has_items.set)
+
+    def _call(self, do: Callable[..., object], *given: object) -> None:
+        """Have the shipper's thread call something soon."""
         try:
-            loop.call_soon_threadsafe(event.set)
+            if self._loop is not None:  # otherwise the first turn has not started yet
+                self._loop.call_soon_threadsafe(do, *given)
         except RuntimeError:
             return  # the loop is closed: stop() came first
 
     def stop(self) -> None:
         """End the thread, within 5 s. Records that are not acknowledged stay in their journals."""
-        self._is_stopping = True
+        self._is_stopping = self._adopter.is_stopping = True
         if not self._starting.locked():
             return  # it was never started
         self._started.wait(STOP_TIMEOUT_S)
@@ -143,7 +177,7 @@ class Shipper:
     def _run(self) -> None:
         while not self._is_stopping:
             try:
-                with asyncio.Runner(loop_factory=_Loop) as runner:
+                with asyncio.Runner(loop_factory=ThreadlessLoop) as runner:
                     runner.run(self._ship())
             except Exception as error:  # noqa: BLE001 -- the edge of the thread: records are kept, a new loop continues
                 self.last_error = repr(error)
@@ -173,61 +207,25 @@ class Shipper:
     async def _cut_until_stopped(self, has_items: asyncio.Event, has_records: asyncio.Event) -> None:
         pause = CUT_EVERY_S
         while not self._is_stopping:
-            self._adopt_orphan()
+            self._adopter.settle()
             if self.is_connected and not self._backlog:
                 self._heartbeats.beat(self._producers, monotonic())
+                if self._adopts:
+                    self._adopter.search((self.address.url, self.address.topic))
             has_items.clear()
             points, is_more = await self._cut_all(has_records)
             if is_more:
                 continue
-            pause = min(CUT_EVERY_S, max(CUT_AT_LEAST_S, pause * CUT_POINTS / max(points, 1)))
+            pause = self._every_s or min(CUT_EVERY_S, max(CUT_AT_LEAST_S, pause * CUT_POINTS / max(points, 1)))
             # A timer instead of a timeout: nothing is cancelled and raised, five times a second in each process.
             timer = (
                 asyncio.get_running_loop().call_later(pause, has_items.set)
-                if self._producers or self._has_let_go
+                if self._producers or self._adopter.has_let_go
                 else None
             )
             await has_items.wait()
             if timer is not None:
                 timer.cancel()
-
-    def _adopt_orphan(self) -> None:
-        """When there is nothing else to do, ship a journal that a dead process left for the same address."""
-        if self._orphan is not None and self._orphan.is_done:
-            self._orphan.delete()
-            self._orphan.close()
-            self._orphan, self._adopt_at = None, 0.0
-        elif self._orphan is not None and self.give_up(self._orphan):
-            self._skipped.add(self._orphan.folder)
-            self._orphan.close()
-            self._orphan, self._adopt_at = None, 0.0
-        now = monotonic()
-        if not self._adopts or self._is_searching or self._orphan is not None:
-            return
-        if self._backlog or not self.is_connected or now < self._adopt_at:
-            return
-        self._adopt_at, self._is_searching = now + ADOPT_EVERY_S, True
-        try:  # reading a large journal takes long: meanwhile this thread must ship
-            threading.Thread(target=self._find_orphan, name="gateway-adopter", daemon=True).start()
-        except RuntimeError:  # no thread is left, or the interpreter is exiting
-            self._is_searching = False
-
-    def _find_orphan(self) -> None:
-        """Adopt one orphaned journal, in a thread of its own."""
-        try:
-            with importing():
-                from gateway.client.shipping.recovery import find_orphan
-            found = find_orphan((self.address.url, self.address.topic), self._skipped)
-            self._has_let_go = self._has_let_go and found is not None
-            if found is not None and self._is_stopping:
-                found.close()
-            elif found is not None:
-                self._orphan = found
-                self.adopt(found)
-        except Exception as error:  # noqa: BLE001 -- a folder in an unforeseen state: it stays for `gateway sync`
-            self.last_error = repr(error)
-        finally:
-            self._is_searching = False
 
     async def _cut_all(self, has_records: asyncio.Event) -> tuple[int, bool]:
         """Give each journal one turn. Return the number of points cut, and whether more can be cut right away."""
@@ -242,29 +240,39 @@ class Shipper:
         for producer in producers:
             if self._backlog_bytes >= BACKLOG_BYTES:
                 return points, False
-            is_orphaned = self._orphan is not None and producer in self._orphan.producers
             # One that is let go while others have their turn may be another process's by now.
-            if producer not in self._producers or (is_orphaned and monotonic() < self._cut_orphan_at):
+            if producer not in self._producers or not self._adopter.may_cut(producer):
                 continue
-            begun = monotonic()
-            try:
-                cut = producer.cut(TURN_ITEMS)
-            except Exception as error:  # noqa: BLE001 -- its records stay in its journal, those of the others are sent
-                self._set_uncut(producer, error)
-                continue
-            self.uncut.pop(producer, None)
-            for record in cut:
-                self._backlog.append(record)
-                self._backlog_bytes += len(record.record)
-                points += record.points
-            if is_orphaned:  # cutting must not take time from training
-                self._cut_orphan_at = monotonic() + ORPHAN_REST * (monotonic() - begun)
-            is_more = is_more or (producer.has_full_cut and not is_orphaned)
-            if self._backlog:
+            cut, has_full_cut = self._cut(producer)
+            points += cut
+            is_more, is_last = is_more or has_full_cut, producer is producers[-1]
+            if self._backlog and (not self._every_s or is_last or self._backlog_bytes >= GROUP_BYTES):
                 has_records.set()
-            if is_more or producer is not producers[-1]:
+            if has_full_cut or not is_last:
                 await asyncio.sleep(0)
+        if self._backlog:
+            has_records.set()
         return points, is_more
+
+    def _cut(self, producer: Producer) -> tuple[int, bool]:
+        """Give a journal its turn. Return the number of points cut, and whether more can be cut right away."""
+        points, begun, is_orphaned = 0, monotonic(), self._adopter.has(producer)
+        try:
+            cut = producer.cut(TURN_ITEMS)
+        except Withdrawn:
+            self.detach(producer)
+            return 0, False
+        except Exception as error:  # noqa: BLE001 -- its records stay in its journal, those of the others are sent
+            self._set_uncut(producer, error)
+            return 0, False
+        self.uncut.pop(producer, None)
+        for record in cut:
+            self._backlog.append(record)
+            self._backlog_bytes += len(record.record)
+            points += record.points
+        if is_orphaned:
+            self._adopter.rest_after(begun)
+        return points, producer.has_full_cut and not is_orphaned
 
     def _set_uncut(self, producer: Producer, error: Exception) -> None:
         """Name a journal from which nothing can be cut now. The next turn tries again."""
@@ -282,9 +290,7 @@ class Shipper:
         if not reason or any(one.acknowledged_records < one.records for one in orphan.producers):
             return ""  # what was cut must be acknowledged in its journal
         for producer in orphan.producers:
-            self.uncut.pop(producer, None)
-            if producer in self._producers:
-                self._producers.remove(producer)
+            self.detach(producer)
         return reason
 
     def _let_go(self) -> None:
@@ -296,7 +302,7 @@ class Shipper:
             self.uncut.pop(producer, None)
             self._backlog = deque(record for record in self._backlog if record.producer is not producer)
             journal.close()
-            self._has_let_go, self._adopt_at = True, 0.0
+            self._adopter.let_go()
         self._backlog_bytes = sum(len(record.record) for record in self._backlog)
 
     async def _send_forever(self, has_records: asyncio.Event) -> None:
@@ -391,25 +397,15 @@ class Shipper:
                 f"{self.address.label} {known.what} ({known.why:.300}): training continues and events wait in the "
                 "journal"
             )
-            warn(f"{line}: {known.step}" if known.step else line)
+            self.notice = f"{line}: {known.step}" if known.step else line
+            warn(self.notice)
 
     def _report_up(self) -> None:
         self.is_connected = True
         if self._warned_down:
             self._warned_down.clear()
+            self.notice = ""
             warn(f"{self.address.label} is reached again: waiting events are being sent")
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    """
-    An event loop without helper threads.
-
-    It resolves host names in its own thread: a thread pool refuses work as soon as the interpreter begins to exit,
-    which is exactly when a short script's events are sent.
-    """
-
-    async def getaddrinfo(self, host: Any, port: Any, **hints: int) -> Any:
-        return socket.getaddrinfo(host, port, **hints)
 
 
 async def _close(transport: Transport | None) -> None:

@@ -66,7 +66,7 @@ def test_a_process_ships_its_own_journal_while_it_reads_that_of_a_dead_one(
     with shipping(memory) as shipper:
         run = new_run(shipper)
         run.emit("loss", 0.5)
-        wait_for(lambda: shipper._is_searching)
+        wait_for(lambda: shipper._adopter._is_searching)
         run.emit("loss", 0.5)
         report = run.finish()
         slow_search.set()

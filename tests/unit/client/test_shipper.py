@@ -290,6 +290,7 @@ def test_a_thread_that_cannot_start_does_not_make_a_finished_run_killed(
 def test_a_corrected_credential_is_used_for_the_next_connection(own_process: None) -> None:
     wrong, right = (Address("http://127.0.0.1:9", "t", options={"token": token}) for token in ("wrong", "right"))
     first = registry.shipper_for(wrong)
+    assert isinstance(first, Shipper)
     run = new_run(first)
 
     assert registry.shipper_for(right) is first
