@@ -13,6 +13,7 @@ from gateway.client.journal.cursor import CUT_CLOSED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from gateway.client.journal.cursor import ShippingCursor
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 CLAIM_S = 2.0  # the longest an agent may take to take a journal
 SEARCH_S = 15.0  # ... when it has to find it by a search
-STALL_S = 5.0  # the longest without progress while something waits and the log is reached
+STALL_S = 15.0  # the longest without progress while something waits; the log counts as away after ten seconds
+REFUSED_S = 60.0  # how long an agent that did not ship a journal does not get it again
 
 
 class FollowedJournal:
@@ -32,7 +34,7 @@ class FollowedJournal:
         self.own: Producer | None = None  # this process ships it
         self.is_leaving = False  # this process stops shipping it, for an agent
         self.leaves_at = 0.0  # not before this time, monotonic
-        self.refused = ""  # id of an agent that does not ship it
+        self._refused = ("", 0.0)  # id of an agent that did not ship it, and until when it does not get it again
         self.agent = ""  # id of the agent that has it
         self._claim_at = 0.0  # the agent must have taken it by then, monotonic
         self._progress: tuple[object, float] = (None, 0.0)  # how far it is, and since when
@@ -119,8 +121,22 @@ class FollowedJournal:
         segments = list(self.journal.segments.values())
         return bool(self.journal.folder) and all(one.path and os.path.exists(one.path) for one in segments)
 
-    def granted(self, agent: str, now: float, *, is_told: bool) -> None:
-        """Remember which agent has it, since when, and whether it got a message."""
+    def may_go_to(self, agent: str, now: float) -> bool:
+        """Return whether the agent of this id, which may be empty, can have it."""
+        refused, until = self._refused
+        return bool(agent) and (agent != refused or now > until) and self.is_on_disk
+
+    def write_tail(self) -> None:
+        """Tell the agent where the journal ends."""
+        tail = self.journal.tail()
+        if tail != (0, 0):  # unknown at this moment
+            self.journal.write_tail(tail)
+
+    def hand_over(self, agent: str, now: float, send: Callable[[str], bool]) -> None:
+        """Let an agent ship it, and send it a message. Raises OSError when there is no room."""
+        self.write_tail()
+        self.journal.hand_over(agent)
+        is_told = send(self.journal.folder)
         self.agent, self.own, self.is_leaving = agent, None, False
         self._claim_at, self._progress = now + (CLAIM_S if is_told else SEARCH_S), (None, now)
 
@@ -135,13 +151,13 @@ class FollowedJournal:
             return "the disk is full, and a part of it is in memory"
         if report.get("agent") != self.agent:
             late = now > self._claim_at
-            self.refused = self.agent if late else ""
+            self._refused = (self.agent, now + REFUSED_S) if late else ("", 0.0)
             return "the agent does not take it" if late else ""
         here = (cursor.cuts, cursor.acknowledged, cursor.end)
         waits = cursor.acknowledged < cursor.cuts or cursor.end < cursor.tail
         if here != self._progress[0] or not waits or not report.get("connected"):
             self._progress = (here, now)
         elif now - self._progress[1] > STALL_S:
-            self.refused = self.agent
+            self._refused = (self.agent, now + REFUSED_S)
             return "the agent makes no progress"
         return ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _thread
 import threading
+from contextlib import suppress
 from time import monotonic
 
 from gateway.client.agent.followed import FollowedJournal
@@ -119,7 +120,9 @@ class AgentShipper:
                 warn_once("follower", f"the journals of this process cannot be followed ({error!r:.300}): report this")
                 pause = LOOK_EVERY_S
             self._woken.acquire(timeout=pause)
-        self._turn()
+        for one in [one for one in self._followed if one.agent]:
+            with suppress(OSError):
+                self._follow_agent(one, monotonic())
         self._link.close()
 
     def _turn(self) -> float:
@@ -157,16 +160,19 @@ class AgentShipper:
 
     def _place(self, one: FollowedJournal, now: float) -> None:
         """Hand a journal to the agent, or ship it here."""
-        link, journal = self._link, one.journal
-        if link.id and link.id != one.refused and one.is_on_disk:
-            journal.write_tail(journal.tail())
-            journal.hand_over(link.id)
-            one.granted(link.id, now, is_told=link.send(journal.folder))
-        elif not (one.is_on_disk and (link.is_starting or self._mode == "require")):
-            if self._mode == "on":
-                warn_once("agent", f"no agent ships the journals of this process ({link.reason}): it does so itself")
-            one.own = self._own_shipper().add(journal)
-            one.leaves_at = now + STAYS_S
+        link, reason = self._link, self._link.reason
+        if one.may_go_to(link.id, now):
+            try:
+                one.hand_over(link.id, now, link.send)
+                return
+            except OSError as error:
+                reason = str(error)
+        elif self._is_stopping or (one.is_on_disk and (link.is_starting or self._mode == "require")):
+            return
+        if self._mode == "on":
+            warn_once("agent", f"no agent ships the journals of this process ({reason}): it does so itself")
+        one.own = self._own_shipper().add(one.journal)
+        one.leaves_at = now + STAYS_S
 
     def _follow_agent(self, one: FollowedJournal, now: float) -> bool:
         """Take note of what the agent has done; return whether the journal needs another one to ship it."""
@@ -182,7 +188,7 @@ class AgentShipper:
             journal.grant = ""
             self._followed.remove(one)
             return False
-        journal.write_tail(journal.tail())
+        one.write_tail()
         report = cursor.read_report()
         reason = "it has ended or hangs" if one.agent != self._link.id else one.fault(report, now)
         if reason:
@@ -197,7 +203,7 @@ class AgentShipper:
         assert own is not None
         if producer.is_done:
             self._followed.remove(one)
-        elif link.id and link.id != one.refused and now >= one.leaves_at and one.is_on_disk:
+        elif now >= one.leaves_at and one.may_go_to(link.id, now):
             one.is_leaving = True
             if own.release(producer):
                 one.own = None

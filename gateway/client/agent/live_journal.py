@@ -49,6 +49,8 @@ class LiveJournal:
         self._ask_at = 0.0
         if not self.is_granted:
             raise Withdrawn(folder)
+        if not self.meta:
+            raise OSError(f"{folder} does not say whose journal it is")
         if self.cursor.is_damaged:
             raise OSError(f"{folder} has a damaged shipping cursor")
         try:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 CUT_EVERY_S = 0.1  # how often all journals are cut, unless somebody waits
 TURN_S = 0.1  # the longest pause of the main thread
+TURN_AT_LEAST_S = 0.02  # between two looks at all journals, however many messages come
 LOOK_EVERY_S = 0.25  # for owners that have ended
 SEARCH_EVERY_S = 5.0  # for journals whose message was lost, and for those of the dead
 IDLE_S = 60.0
@@ -52,7 +53,7 @@ class NodeAgent:
         self._shippers: dict[tuple[str, str], Shipper] = {}
         self._live: dict[str, tuple[LiveJournal, Producer, Shipper]] = {}  # by folder
         self._dead = OrphanedJournals(place.home, self.id)
-        self._look_at = self._search_at = 0.0
+        self._turn_at = self._look_at = self._search_at = 0.0
 
     def ship_to(self, address: tuple[str, str]) -> Shipper:
         """Return the shipper to this URL and topic."""
@@ -124,7 +125,9 @@ class NodeAgent:
                     shipper.wake()
             time = monotonic()
             pulse[:] = pulse_of(self.id, int(time * 1_000_000))
-            self._turn(time)
+            if time >= self._turn_at:
+                self._turn_at = time + TURN_AT_LEAST_S
+                self._turn(time)
             if self._live or self._dead.is_busy:
                 active = time
             if self._idle_s and time - active > self._idle_s:

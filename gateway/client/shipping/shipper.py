@@ -226,6 +226,8 @@ class Shipper:
             await has_items.wait()
             if timer is not None:
                 timer.cancel()
+            if self._every_s:  # many processes wake this one
+                await asyncio.sleep(CUT_AT_LEAST_S)
 
     async def _cut_all(self, has_records: asyncio.Event) -> tuple[int, bool]:
         """Give each journal one turn. Return the number of points cut, and whether more can be cut right away."""

@@ -236,3 +236,44 @@ def test_the_state_of_an_agent_holds_no_secret(journal_home: Path, settings: dic
     assert b"very-secret" not in Path(f"/proc/{process}/cmdline").read_bytes()
     modes = {path.name: path.stat().st_mode & 0o777 for path in [*Path(place.folder).iterdir(), Path(place.folder)]}
     assert {name for name, mode in modes.items() if mode & 0o077} == set()
+
+
+def test_a_process_gives_its_journals_back_when_there_is_an_agent_again(
+    kafka: str, topic: str, journal_home: Path, settings: dict[str, str]
+) -> None:
+    done = train(
+        """
+        import os, sys, time, threading
+        from gateway.client.agent import follower, link
+        follower.STAYS_S = 0.1
+        link.RETRY_S = link.RESTART_S = 0.2
+        import gateway
+        python, sys.executable = sys.executable, "/nowhere/python3"
+        run = gateway.start_run(run_id="returned", capture=False)
+        shippers = []
+        for step in range(40_000):
+            gateway.emit("loss", step * 0.5, step)
+            if step == 5_000:
+                assert run.flush(30)
+                shippers.append(run.recorder.producer.own is not None)
+                sys.executable = python
+            if step > 5_000 and step % 50 == 0:
+                time.sleep(0.002)
+        while run.recorder.producer.own is not None:
+            gateway.emit("loss", step * 0.5, step := step + 1)
+            time.sleep(0.001)
+        assert run.flush(30)
+        threads = [one.name for one in threading.enumerate() if "shipper" in one.name]
+        print(*shippers, run.recorder.producer.own, threads)
+        report = run.finish()
+        print(report.emitted - step, report.sent - step, report.unsent, report.dropped)
+        """,
+        settings,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "True None ['gateway-shipper']\n1 1 0 0\n"
+    found = Logged(kafka, topic)
+    assert found.steps["returned"] == list(range(len(found.steps["returned"])))
+    assert found.gaps == set()
+    assert len(agent_processes(journal_home)) == 1
