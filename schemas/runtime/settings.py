@@ -165,7 +165,7 @@ class Settings(BaseSettings):
     artifact_max_gb: float = Field(
         default=100.0, gt=0, description="largest artifact that the ingest server and the MLflow door take, 10⁹ bytes"
     )
-    mlflow_url: str = Field(default="", description="tracking server, for the tracker mlflow")
+    mlflow_url: str = Field(default="", description="tracking server or database, for the tracker mlflow")
     wandb_dir: Path | None = Field(default=None, description="folder of offline run files, for the tracker wandb")
     wandb_project: str = Field(default="tracking-gateway", description="W&B project of runs that name none")
     wandb_url: str = Field(default="https://api.wandb.ai", description="W&B server, for the tracker wandb-live")

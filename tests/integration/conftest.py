@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,18 @@ def mlflow_server(session_folder: Path) -> Iterator[MlflowServer]:
     """A real MLflow server, shared by all tests; each test uses its own runs and experiments."""
     with running_mlflow(session_folder / "mlflow") as server:
         yield server
+
+
+@pytest.fixture(params=["server", "sqlite", "postgresql"])
+def mlflow_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An address of MLflow, of each kind."""
+    if request.param == "server":
+        return str(request.getfixturevalue("mlflow_server").url)
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("mlflow_postgresql"))
+    file = tmp_path / "mlflow.db"
+    shutil.copy(request.getfixturevalue("mlflow_tables"), file)
+    return f"sqlite:///{file}"
 
 
 @pytest.fixture(scope="session")

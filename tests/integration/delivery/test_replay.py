@@ -26,7 +26,6 @@ from tests.support.gateway_command import COMMAND, environment, gateway_with
 from tests.support.lines_tracker import Lines, wanted
 from tests.support.log_author import START, Author, write
 from tests.support.materialiser_process import Materialiser
-from tests.support.mlflow_service import MlflowServer
 from tests.support.python_process import PythonProcess
 
 DEADLINE_S = 150.0
@@ -230,8 +229,9 @@ def test_a_request_that_contradicts_itself_is_one_line(arguments: tuple[str, ...
     assert text in done.stderr
 
 
-async def test_into_an_empty_mlflow_server_with_kills(place: Place, lines: Lines, mlflow_server: MlflowServer) -> None:
-    place = place._replace(mlflow_url=mlflow_server.url)
+@pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")  # MLflow 3.17 and SQLAlchemy 2.1
+async def test_into_mlflow_with_kills(place: Place, lines: Lines, mlflow_address: str) -> None:
+    place = place._replace(mlflow_url=mlflow_address)
     envelopes: list[Envelope] = []
     for number in range(4):
         author = Author(f"{place.topic}-{number}")
