@@ -12,7 +12,7 @@ import mmap
 import os
 
 from gateway.client.journal.format import COLUMNS, HEADER, POINT, SERIES, SLOT, find_end, read_record, scan
-from gateway.client.journal.row_columns import ColumnsDefinition
+from gateway.client.journal.rows.columns import ColumnsDefinition
 from gateway.client.journal.segment import SUFFIX, Segment
 from gateway.client.journal.series import SeriesDefinition
 

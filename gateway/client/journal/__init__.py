@@ -3,8 +3,7 @@ The files of one producer: `emit` writes to them, and the shipper reads from the
 bytes.
 
 - `journal`: appends; the only path from emit to the shipper. `entries`, `series`: what is appended. `segment`: one
-  file mapped into memory. `rows`: appends the points of one `emit({...})` as one record. `row_columns`: the series of
-  such a row, and its bytes.
+  file mapped into memory.
 - `allocator`: bounds, and the segment made in advance. `folder`: the folder and its lock. `ownership`: proof
   that a folder is a journal. `files`: its files. `format`: the bytes of a record.
 - `cursor`: where batches were cut; `blocks`: parts of its file. `grants`: who may cut. `contents`: what a journal on

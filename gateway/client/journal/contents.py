@@ -27,7 +27,7 @@ from gateway.client.journal.format import (
     write_record,
 )
 from gateway.client.journal.ownership import parse_meta, read_meta
-from gateway.client.journal.row_columns import ColumnsDefinition
+from gateway.client.journal.rows.columns import ColumnsDefinition
 from gateway.client.journal.segment import SUFFIX, Segment
 from gateway.client.journal.series import ENDINGS, SeriesDefinition
 

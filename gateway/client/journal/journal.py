@@ -39,7 +39,7 @@ from gateway.client.journal.format import (
     record_size,
     write_point,
 )
-from gateway.client.journal.rows import RowWriting
+from gateway.client.journal.rows.writing import RowWriting
 from gateway.client.journal.series import (
     ENDINGS,
     ActiveSeries,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.client.journal.readable import JournalPosition
-    from gateway.client.journal.row_columns import RowColumns
+    from gateway.client.journal.rows.columns import RowColumns
     from gateway.client.journal.series import StepContext
 
 TAIL_TIMEOUT_S = 0.1

@@ -18,7 +18,7 @@ from gateway.client.journal.format import HEADER, SLOT, record_size, write_recor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.client.journal.row_columns import ColumnsDefinition
+    from gateway.client.journal.rows.columns import ColumnsDefinition
     from gateway.client.journal.series import SeriesDefinition
 
 SUFFIX = ".seg"

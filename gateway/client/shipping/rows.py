@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.client.journal.row_columns import ColumnsDefinition
+    from gateway.client.journal.rows.columns import ColumnsDefinition
 
 MAX_ROW_POINTS = 8_000  # points in rows, in one cut
 VALUE_BYTES = 20  # of a value of a row in JSON

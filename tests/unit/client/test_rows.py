@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.client.journal import segment as segments
 from gateway.client.journal.format import POINT_ROW, scan
 from gateway.client.journal.journal import Journal
-from gateway.client.journal.row_columns import MAX_COLUMNS, WIDE
+from gateway.client.journal.rows.columns import MAX_COLUMNS, WIDE
 from gateway.client.shipping.batching import MAX_BYTES, encode_events, take_slice
 from gateway.client.shipping.producer import Producer
 from gateway.client.shipping.rows import MAX_ROW_POINTS

@@ -8,7 +8,7 @@ from time import time_ns
 
 from gateway.client.encoding.values import INT64, fit_clock
 from gateway.client.journal.format import COLUMNS, SLOT
-from gateway.client.journal.row_columns import (
+from gateway.client.journal.rows.columns import (
     MAX_COLUMNS,
     WIDE,
     ColumnsDefinition,
