@@ -69,16 +69,6 @@ class _InOrder(NamedTuple):
     times: Sequence[int]  # the recorded ones themselves, if they are known to rise
 
 
-class _Repeats(NamedTuple):
-    """Whether several points may have the same place in order."""
-
-    newest: bool  # the highest step and the highest time
-    ends: bool  # the lowest step, or the highest
-
-
-_NO_REPEATS = _Repeats(newest=False, ends=False)
-
-
 def append_points(row: SeriesRow, new: Series, changes: Changes) -> None:
     """Append the points of one record to a series, and note in `changes` which of its open points need rows."""
     _add_to_series(row, new)
@@ -113,7 +103,7 @@ def finalise_chunks(changes: Changes) -> None:
         for index, end in pairwise([*row.tail[bisect_left(row.tail, first) :], start + len(row.values)]):
             part = slice(index - start, end - start)
             columns = row.steps[part], row.times[part], row.values[part]
-            _put_chunk(changes, row, index, columns, _summary_of(columns)[0])
+            _put_chunk(changes, row, index, columns, _summary_of(columns))
     changes.unwritten.clear()
 
 
@@ -126,8 +116,7 @@ def _fill_chunks(row: SeriesRow, changes: Changes) -> None:
     _reopen_from(changes, row, row.open_index)
     while len(row.values) >= (cut := _chunk_size(row)):
         columns = row.steps[:cut], row.times[:cut], row.values[:cut]
-        chunk, repeats = _put_full_chunk(changes, row, columns)
-        chunk.corners, chunk.ends = corners_of(chunk, ends_repeat=repeats.ends)
+        _put_full_chunk(changes, row, columns)
         number = -(-row.open_index // CHUNK_POINTS)  # of this chunk, whatever the first one lacks
         if (number + 1) % GROUP_CHUNKS == 0:
             changes.full_groups.append(FullGroup(row.series_id, number // GROUP_CHUNKS, row.month))
@@ -145,7 +134,7 @@ def _reopen_from(changes: Changes, row: SeriesRow, first: int) -> None:
         changes.reopened[row.series_id] = changes.unwritten[row.series_id] = first
 
 
-def _put_full_chunk(changes: Changes, row: SeriesRow, columns: Columns) -> tuple[ChunkRow, _Repeats]:
+def _put_full_chunk(changes: Changes, row: SeriesRow, columns: Columns) -> None:
     steps, times, values = columns
     in_order = _in_order(steps, times)
     order = order_of(in_order.given, in_order.steps, times, times_rise=in_order.times is times)
@@ -157,14 +146,15 @@ def _put_full_chunk(changes: Changes, row: SeriesRow, columns: Columns) -> tuple
     else:
         bounds = _bounds(values)
         pieces = pieces_of(numbers, order, is_finite=not bounds.non_finite)  # a sum may be larger than any float64
-    summary, repeats = _summary(in_order, bounds)
-    chunk = _put_chunk(changes, row, row.open_index, columns, summary)
+    chunk = _put_chunk(changes, row, row.open_index, columns, _summary(in_order, bounds))
     chunk.pieces = pieces
-    return chunk, repeats
+    _, by_step, _ = in_order
+    chunk.corners, chunk.ends = corners_of(chunk, ends_repeat=by_step[0] == by_step[1] or by_step[-2] == by_step[-1])
 
 
 def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns, summary: _Summary) -> ChunkRow:
     steps, times, values = columns
+    _widen(row, summary.min_value, summary.max_value)
     chunk = changes.chunks[row.series_id, index] = ChunkRow(
         series_id=row.series_id,
         first_index=index,
@@ -180,14 +170,14 @@ def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns, s
     return chunk
 
 
-def _summary_of(columns: Columns) -> tuple[_Summary, _Repeats]:
+def _summary_of(columns: Columns) -> _Summary:
     steps, times, values = columns
     if len(values) == 1:
         (step,), (time,), (value,) = steps, times, values
         if math.isfinite(value):
             bound = value + 0.0  # -0.0 and 0.0 are equal: the result must not depend on which came first
-            return _Summary(step, step, time, time, bound, bound, 0), _NO_REPEATS
-        return _Summary(step, step, time, time, None, None, 1), _NO_REPEATS
+            return _Summary(step, step, time, time, bound, bound, 0)
+        return _Summary(step, step, time, time, None, None, 1)
     return _summary(_in_order(steps, times), _bounds(values))
 
 
@@ -209,24 +199,24 @@ def _bounds(values: FloatArray) -> _Bounds:
     return _Bounds(min(finite) + 0.0, max(finite) + 0.0, len(values) - len(finite))
 
 
-def _summary(in_order: _InOrder, bounds: _Bounds) -> tuple[_Summary, _Repeats]:
+def _summary(in_order: _InOrder, bounds: _Bounds) -> _Summary:
     _, steps, times = in_order
-    summary = _Summary(steps[0], steps[-1], times[0], times[-1], *bounds)
-    is_last_repeated = steps[-2] == steps[-1]
-    return summary, _Repeats(is_last_repeated and times[-2] == times[-1], is_last_repeated or steps[0] == steps[1])
+    return _Summary(steps[0], steps[-1], times[0], times[-1], *bounds)
 
 
 def _add_to_series(row: SeriesRow, new: Series) -> None:
-    summary, repeats = _summary_of((new.steps, new.times, new.values))
-    row.non_finite += summary.non_finite
+    if row.is_dropped:
+        bounds = _bounds(new.values)
+        _widen(row, bounds.low, bounds.high)
+        row.non_finite += bounds.non_finite
+    elif not math.isfinite(
+        sum(new.values)
+    ):  # lowest and highest are found with the row that these points become part of
+        row.non_finite += sum(not math.isfinite(value) for value in new.values)
     row.integer = row.integer and new.integer
-    low, high = summary.min_value, summary.max_value
-    if low is not None and high is not None:
-        row.min_value = low if row.min_value is None else min(row.min_value, low)
-        row.max_value = high if row.max_value is None else max(row.max_value, high)
     at = len(new.steps) - 1  # of the newest point, unless points came out of order
     newest = new.steps[at], new.times[at]
-    if repeats.newest or newest != (summary.max_step, summary.max_time):
+    if at and not _is_newest(new.steps, new.times):
         at = max(
             range(len(new.steps)), key=lambda index: (new.steps[index], new.times[index], _rank(new.values[index]))
         )
@@ -234,6 +224,22 @@ def _add_to_series(row: SeriesRow, new: Series) -> None:
     known = row.last_step, row.last_time
     if newest > known or not row.points or (newest == known and _rank(new.values[at]) > _rank(row.last_value)):
         (row.last_step, row.last_time), row.last_value = newest, new.values[at]
+
+
+def _is_newest(steps: IntArray, times: IntArray) -> bool:
+    """Return whether the last of several points alone has the highest step, or of these the highest time."""
+    by_step = sorted(steps.tolist())
+    if by_step[-1] != steps[-1] or by_step[-2] != by_step[-1]:
+        return by_step[-1] == steps[-1]
+    by_time = sorted(times)
+    return by_time[-1] == times[-1] and by_time[-2] != by_time[-1]
+
+
+def _widen(row: SeriesRow, low: float | None, high: float | None) -> None:
+    """Note the lowest and the highest of some points of a series, None if no value is finite."""
+    if low is not None and high is not None:
+        row.min_value = low if row.min_value is None else min(row.min_value, low)
+        row.max_value = high if row.max_value is None else max(row.max_value, high)
 
 
 def _rank(value: float) -> float:
