@@ -25,13 +25,13 @@ from consumers.materialiser.fold.pieces import extremes_of, order_of, pieces_of
 from consumers.materialiser.fold.summary import (
     Bounds,
     Columns,
-    Repeats,
     Summary,
     add_columns,
     bounds_of,
     in_order_of,
     summarise,
     summary_of,
+    widen,
 )
 from consumers.store.rows import (
     CHUNK_POINTS,
@@ -111,7 +111,7 @@ def finalise_chunks(changes: Changes) -> None:
         for index, end in pairwise([*row.tail[bisect_left(row.tail, first) :], row.end]):
             part = slice(index - start, end - start)
             columns = row.steps[part], row.times[part], row.values[part]
-            _put_chunk(changes, row, index, columns, summary_of(columns)[0])
+            _put_chunk(changes, row, index, columns, summary_of(columns))
     changes.unwritten.clear()
 
 
@@ -147,8 +147,7 @@ def _fill_chunks(row: SeriesRow, changes: Changes) -> None:
     _reopen_from(changes, row, row.open_index)
     while len(row.values) >= (cut := chunk_size(row)):
         columns = row.steps[:cut], row.times[:cut], row.values[:cut]
-        chunk, repeats = _put_full_chunk(changes, row, columns)
-        chunk.corners, chunk.ends = corners_of(chunk, ends_repeat=repeats.ends)
+        _put_full_chunk(changes, row, columns)
         number = -(-row.open_index // CHUNK_POINTS)  # of this chunk, whatever the first one lacks
         if (number + 1) % GROUP_CHUNKS == 0:
             changes.full_groups.append(FullGroup(row.series_id, number // GROUP_CHUNKS, row.month))
@@ -166,7 +165,7 @@ def _reopen_from(changes: Changes, row: SeriesRow, first: int) -> None:
         changes.reopened[row.series_id] = changes.unwritten[row.series_id] = first
 
 
-def _put_full_chunk(changes: Changes, row: SeriesRow, columns: Columns) -> tuple[ChunkRow, Repeats]:
+def _put_full_chunk(changes: Changes, row: SeriesRow, columns: Columns) -> None:
     steps, times, values = columns
     in_order = in_order_of(steps, times)
     order = order_of(in_order.given, in_order.steps, times, times_rise=in_order.times is times)
@@ -178,14 +177,15 @@ def _put_full_chunk(changes: Changes, row: SeriesRow, columns: Columns) -> tuple
     else:
         bounds = bounds_of(values)
         pieces = pieces_of(numbers, order, is_finite=not bounds.non_finite)  # a sum may be larger than any float64
-    summary, repeats = summarise(in_order, bounds)
-    chunk = _put_chunk(changes, row, row.open_index, columns, summary)
+    chunk = _put_chunk(changes, row, row.open_index, columns, summarise(in_order, bounds))
     chunk.pieces = pieces
-    return chunk, repeats
+    _, by_step, _ = in_order
+    chunk.corners, chunk.ends = corners_of(chunk, ends_repeat=by_step[0] == by_step[1] or by_step[-2] == by_step[-1])
 
 
 def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns, summary: Summary) -> ChunkRow:
     steps, times, values = columns
+    widen(row, summary.min_value, summary.max_value)
     chunk = changes.chunks[row.series_id, index] = ChunkRow(
         series_id=row.series_id,
         first_index=index,

@@ -48,13 +48,6 @@ class InOrder(NamedTuple):
     times: Sequence[int]  # the recorded ones themselves, if they are known to rise
 
 
-class Repeats(NamedTuple):
-    """Whether several points may have the same place in order."""
-
-    newest: bool  # the highest step and the highest time
-    ends: bool  # the lowest step, or the highest
-
-
 class Newest(NamedTuple):
     """The newest of some points: with the highest step, then time, then value."""
 
@@ -63,22 +56,20 @@ class Newest(NamedTuple):
     time: int  # µs
 
 
-_NO_REPEATS = Repeats(newest=False, ends=False)
 _Ends = tuple[int, int, int, int]  # lowest and highest step, lowest and highest time
 
 
-def summary_of(columns: Columns) -> tuple[Summary, Repeats]:
-    """Return the summary of points, and which of them may have the same place in order."""
+def summary_of(columns: Columns) -> Summary:
+    """Return the summary of points."""
     steps, times, values = columns
     if len(values) == 1:
         (step,), (time,), (value,) = steps, times, values
         if math.isfinite(value):
             bound = value + 0.0  # -0.0 and 0.0 are equal: the result must not depend on which came first
-            return Summary(step, step, time, time, bound, bound, 0), _NO_REPEATS
-        return Summary(step, step, time, time, None, None, 1), _NO_REPEATS
+            return Summary(step, step, time, time, bound, bound, 0)
+        return Summary(step, step, time, time, None, None, 1)
     if len(steps) <= ROW_POINTS:
-        ends, repeats = _known_ends(steps.tobytes(), times.tobytes())
-        return Summary(*ends, *bounds_of(values)), repeats
+        return Summary(*_known_ends(steps.tobytes(), times.tobytes()), *bounds_of(values))
     return summarise(in_order_of(steps, times), bounds_of(values))
 
 
@@ -102,59 +93,64 @@ def bounds_of(values: FloatArray) -> Bounds:
     return Bounds(min(finite) + 0.0, max(finite) + 0.0, len(values) - len(finite))
 
 
-def summarise(in_order: InOrder, bounds: Bounds) -> tuple[Summary, Repeats]:
-    """Return the summary of at least two points."""
-    ends, repeats = _ends(in_order)
-    return Summary(*ends, *bounds), repeats
+def summarise(in_order: InOrder, bounds: Bounds) -> Summary:
+    """Return the summary of points."""
+    return Summary(*_ends(in_order), *bounds)
 
 
-def _ends(in_order: InOrder) -> tuple[_Ends, Repeats]:
+def _ends(in_order: InOrder) -> _Ends:
     _, steps, times = in_order
-    is_last_repeated = steps[-2] == steps[-1]
-    repeats = Repeats(is_last_repeated and times[-2] == times[-1], is_last_repeated or steps[0] == steps[1])
-    return (steps[0], steps[-1], times[0], times[-1]), repeats
+    return steps[0], steps[-1], times[0], times[-1]
 
 
 @lru_cache(maxsize=64)
-def _known_ends(steps: bytes, times: bytes) -> tuple[_Ends, Repeats]:
+def _known_ends(steps: bytes, times: bytes) -> _Ends:
     return _ends(in_order_of(array("q", steps), array("q", times)))
 
 
 def newest_of(steps: IntArray, times: IntArray) -> Newest:
     """Return which of points of several series that were recorded together is the newest of each."""
     at = len(steps) - 1
-    newest = steps[at], times[at]
-    if at and (newest != (max(steps), max(times)) or (steps.count(newest[0]) > 1 and times.count(newest[1]) > 1)):
-        return Newest(-1, 0, 0)
-    return Newest(at, *newest)
+    return Newest(at, steps[at], times[at]) if not at or _is_newest(steps, times) else Newest(-1, 0, 0)
 
 
 def add_column(
     row: SeriesRow, newest: Newest, steps: IntArray, times: IntArray, values: FloatArray, *, is_finite: bool
 ) -> None:
     """Add points to what a series knows; `is_finite` tells that none of the values is NaN or infinite."""
-    finite: Sequence[float] = values
-    if not is_finite:
-        finite = [value for value in values if math.isfinite(value)]
-        row.non_finite += len(values) - len(finite)
-    if finite:
-        _widen(row, min(finite) + 0.0, max(finite) + 0.0)
+    _count_values(row, values, is_finite=is_finite)
     at, step, time = newest if newest.at >= 0 else _newest(steps, times, values)
     _renew(row, (step, time), values[at])
 
 
 def add_columns(row: SeriesRow, new: Series) -> None:
     """Add the points of one record to what their series knows."""
-    summary, repeats = summary_of((new.steps, new.times, new.values))
-    row.non_finite += summary.non_finite
+    _count_values(row, new.values, is_finite=math.isfinite(sum(new.values)))
     row.integer = row.integer and new.integer
-    _widen(row, summary.min_value, summary.max_value)
     at = len(new.steps) - 1  # of the newest point, unless points came out of order
     newest = new.steps[at], new.times[at]
-    if repeats.newest or newest != (summary.max_step, summary.max_time):
+    if at and not _is_newest(new.steps, new.times):
         at, step, time = _newest(new.steps, new.times, new.values)
         newest = step, time
     _renew(row, newest, new.values[at])
+
+
+def _count_values(row: SeriesRow, values: FloatArray, *, is_finite: bool) -> None:
+    if row.is_dropped:
+        bounds = bounds_of(values)
+        widen(row, bounds.low, bounds.high)
+        row.non_finite += bounds.non_finite
+    elif not is_finite:  # lowest and highest are found with the row that these points become part of
+        row.non_finite += sum(not math.isfinite(value) for value in values)
+
+
+def _is_newest(steps: IntArray, times: IntArray) -> bool:
+    """Return whether the last of several points alone has the highest step, or of these the highest time."""
+    by_step = sorted(steps.tolist())
+    if by_step[-1] != steps[-1] or by_step[-2] != by_step[-1]:
+        return by_step[-1] == steps[-1]
+    by_time = sorted(times)
+    return by_time[-1] == times[-1] and by_time[-2] != by_time[-1]
 
 
 def _newest(steps: IntArray, times: IntArray, values: FloatArray) -> Newest:
@@ -162,7 +158,8 @@ def _newest(steps: IntArray, times: IntArray, values: FloatArray) -> Newest:
     return Newest(at, steps[at], times[at])
 
 
-def _widen(row: SeriesRow, low: float | None, high: float | None) -> None:
+def widen(row: SeriesRow, low: float | None, high: float | None) -> None:
+    """Note the lowest and the highest of some points of a series, None if no value is finite."""
     if low is not None and high is not None:
         row.min_value = low if row.min_value is None else min(row.min_value, low)
         row.max_value = high if row.max_value is None else max(row.max_value, high)

@@ -21,6 +21,7 @@ from consumers.store.search.page_token import TokenError
 from consumers.store.statements import sql
 
 _SORTED_LABELS = 200  # characters, as in find_series: a token, which is a part of a URL, must stay short
+_MOST_NAMES = 64  # that one written name may stand for
 _PLACE = itemgetter("system", "step_name", "name", "labels_text")
 
 
@@ -47,13 +48,30 @@ async def find_series(
     after = (None,) * 5 if choice.page_token is None else read_place(choice.page_token)
     names = None if choice.names is None else list(choice.names)
     found = await connection.fetch(
-        sql("find_series"), run_id, names, list(choice.words), *after, None if limit is None else limit + 1
-    )
+        sql("find_series"), run_id, names, list(choice.words), *after, None if limit is None else limit + 1,
+        possible_names(names),
+    )  # fmt: skip
     page = found if limit is None else found[:limit]
     columns = [[row[name] for row in page] for name in ("step_name", "name", "labels_text")]
     rows = await connection.fetch(sql("get_found_series"), run_id, *columns) if page else []
     series = [list(group) for _, group in groupby(rows, key=_PLACE)]
     return SeriesFound(series, found[0]["total"] if found else 0, len(page) == len(found))
+
+
+def possible_names(written: Sequence[str] | None) -> list[str] | None:
+    """
+    Return the names that series with these written names may have; None if there are too many.
+
+    A written name does not tell where a step ends and labels begin, as names may have slashes and braces too.
+    """
+    found: set[str] = set()
+    for one in written or ():
+        ends = [len(one), *(at for at, sign in enumerate(one) if sign == "{")]
+        begins = [0, *(at + 1 for at, sign in enumerate(one) if sign == "/")]
+        if len(begins) * len(ends) > _MOST_NAMES:
+            return None
+        found |= {one[begin:end] for begin in begins for end in ends if begin < end}
+    return None if written is None else sorted(found)
 
 
 def token_after(rows: Sequence[Any]) -> str:

@@ -358,13 +358,15 @@ SELECT * FROM series WHERE run_id = $1 AND NOT deleted ORDER BY step_name, name,
 -- name: find_series
 -- Written series of a run, those of the system last: the first $9 after a position, and how many there are. Their
 -- written names (schemas/names.py) are among $2, and contain each of the words $3. A position has the beginning and the
--- hash of the labels, which may be long.
+-- hash of the labels, which may be long. $10, if given, are the names, without step and labels, that such a written name
+-- may have: they are found by the index, whatever else the run has.
 WITH named AS (
     SELECT bool_and(system) AS system, step_name, name, labels::text AS labels_text,
            CASE WHEN step_name = 'main' THEN '' ELSE step_name || '/' END || name || CASE WHEN labels = '{}' THEN '' ELSE
                '{' || (SELECT string_agg(key || '=' || value, ',' ORDER BY key COLLATE "C") FROM jsonb_each_text(labels))
                || '}' END AS written
-    FROM series WHERE run_id = $1 AND NOT deleted GROUP BY step_name, name, labels
+    FROM series WHERE run_id = $1 AND NOT deleted AND ($10::text[] IS NULL OR name = ANY ($10))
+    GROUP BY step_name, name, labels
 ), wanted AS (
     SELECT system, step_name, name, labels_text, left(labels_text, 200) AS labels_begin,
            encode(sha256(convert_to(labels_text, 'UTF8')), 'hex') AS labels_hash FROM named
