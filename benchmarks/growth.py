@@ -16,15 +16,19 @@ from typing import NamedTuple
 from benchmarks.environments import Missing
 from consumers.log.record import Record
 from consumers.materialiser.gc_tuning import tune_gc
+from consumers.materialiser.pace import WIDE_FACTOR, WIDE_SERIES
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
 from consumers.store.pool import open_database
 from consumers.store.read.reader import StoreReader
-from schemas.events import Metrics, Series
+from schemas.events import MetricRows, Metrics, Series
 from schemas.wire import Envelope, ProducerId, RunId, encode
 
 RECORD_POINTS = 1_000  # in a record of a busy producer
 TRANSACTION = 500  # records, the default of the materialiser's settings
+KINDS = ("grad", "weight", "update", "norm")
+ROW_SERIES = 1_000  # of a row, at most: MAX_COLUMNS of the client
+WIDE_POINTS, WIDE_STEPS = 2_000_000, 200  # of a run of many series: points at least, and steps at most
 START_US = 1_700_000_000_000_000
 CHART_BUCKETS = 1_000
 CHART_CALLS = 15
@@ -63,7 +67,6 @@ class RecordLog:
     def record(self, run_id: str, series: int, points: int, name: str = "train/metric") -> Record:
         """Return the next record of a run, with `points` points for each of `series` series."""
         seq = self._sent.get(run_id, 0)
-        self._sent[run_id] = seq + 1
         first, each = seq * points, points
         time = START_US + first * 1_000
         parts = [
@@ -75,7 +78,29 @@ class RecordLog:
             )
             for number in range(series)
         ]
-        one = encode(Envelope(RunId(run_id), ProducerId("p"), seq, time, Metrics(time=time, series=parts)))
+        return self._encode(run_id, time, Metrics(time=time, series=parts))
+
+    def rows(self, run_id: str, series: int, steps: int) -> Iterator[Record]:
+        """Yield the records of a run that emits points of all series at each step, as the client sends them."""
+        names = [f"layer_{number // 4}/{KINDS[number % 4]}" for number in range(series)]
+        for step in range(steps):
+            time = START_US + step * 1_000_000
+            for first in range(0, series, ROW_SERIES):
+                part = tuple(names[first : first + ROW_SERIES])
+                at = random.Random(step + first).randrange(90_000)
+                event = MetricRows(
+                    time=time,
+                    names=part,
+                    steps=array("q", [step]),
+                    times=array("q", [time]),
+                    values=[self._values[at : at + len(part)]],
+                )
+                yield self._encode(run_id, time, event)
+
+    def _encode(self, run_id: str, time: int, event: Metrics | MetricRows) -> Record:
+        seq = self._sent.get(run_id, 0)
+        self._sent[run_id] = seq + 1
+        one = encode(Envelope(RunId(run_id), ProducerId("p"), seq, time, event))
         self._offset += 1
         return Record("growth", 0, self._offset - 1, one.key, one.value, tuple(one.headers), time // 1_000)
 
@@ -87,12 +112,12 @@ class Store:
         self._database, self._worker, self._reading, self._until = db, worker, reading, until
         self.log = RecordLog()
 
-    async def apply(self, records: Iterator[Record]) -> float:
+    async def apply(self, records: Iterator[Record], transaction: int = TRANSACTION) -> float:
         """Store records and return the time that took, s. Raises Missing when no time is left."""
         spent, batch = 0.0, list[Record]()
         for record in records:
             batch.append(record)
-            if len(batch) == TRANSACTION:
+            if len(batch) == transaction:
                 spent += await self._applied(batch)
                 batch.clear()
         return spent + (await self._applied(batch) if batch else 0.0)
@@ -141,13 +166,22 @@ async def measure_growth(
 
 
 async def _series(store: Store, quick: bool, report: Callable[[str], None]) -> Growth:
-    sizes, records = (10, 100, 1_000), 20 if quick else 200
-    costs = []
+    sizes = (10, 100, 1_000) if quick else (10, 100, 1_000, 10_000, 100_000)
+    costs, records = [], 20 if quick else 200
     for series in sizes:
         report(f"growth: {series:,} series of a run")
-        made = [store.log.record(f"series-{series}", series, RECORD_POINTS // series) for _ in range(records)]
-        costs.append(await store.apply(iter(made)) * 1e6 / (records * RECORD_POINTS))
-    return Growth("series of a run, all in each record", sizes, tuple(costs))
+        run = f"series-{series}"
+        if series < ROW_SERIES // 10:  # the client sends so few in columns
+            made = [store.log.record(run, series, RECORD_POINTS // series) for _ in range(records)]
+            costs.append(await store.apply(iter(made)) * 1e6 / (records * RECORD_POINTS))
+            continue
+        steps = 21 if quick else min(WIDE_STEPS, max(21, WIDE_POINTS // series))
+        made = list(store.log.rows(run, series, steps))
+        first = len(made) // steps
+        await store.apply(iter(made[:first]))  # the rows of the series are made once
+        wide = TRANSACTION * WIDE_FACTOR if series >= WIDE_SERIES else TRANSACTION
+        costs.append(await store.apply(iter(made[first:]), wide) * 1e6 / ((steps - 1) * series))
+    return Growth("series of a run, all at each step", sizes, tuple(costs))
 
 
 async def _runs(store: Store, quick: bool, report: Callable[[str], None]) -> Growth:
