@@ -1,5 +1,5 @@
 """
-Where the corners of pieces of a full chunk lie, so that charts of about a hundred thousand points need not read them all.
+Where the corners of pieces of a full chunk lie: with them charts of a hundred thousand points need not read them all.
 
 Pure. By step, then time, then order in the log, the points of a chunk are cut into 16 pieces of about equal size, and
 two neighbours are one of 8 larger pieces. Of each piece four numbers of points are kept,
