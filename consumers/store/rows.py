@@ -21,7 +21,7 @@ FIRST_SPREAD = 500  # the first chunk of a series has up to this many points few
 SMALL_POINTS = 16  # rows of open points with fewer are merged once they have this many together
 ROW_POINTS = 32  # in a row of open points that came with those of other series; one more row a batch is written again
 GROUP_CHUNKS = 64  # summaries of consecutive chunks in one row of chunk_groups
-PIECE_LEVELS = (16, 8, 4, 2)  # numbers of pieces of a full chunk whose corners are kept
+PIECE_LEVELS = (16, 8)  # numbers of pieces of a full chunk whose corners are kept
 LEVEL_FACTOR = 4  # a summary of one level of chunk_groups stands for so many of the level below
 
 

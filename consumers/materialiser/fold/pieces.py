@@ -1,8 +1,8 @@
 """
-Where the corners of pieces of a full chunk lie, so that charts of some hundred thousand points need not read them all.
+Where the corners of pieces of a full chunk lie: with them charts of a hundred thousand points need not read them all.
 
 Pure. By step, then time, then order in the log, the points of a chunk are cut into 16 pieces of about equal size, and
-two neighbours are one piece of the next coarser level, down to 2 pieces. Of each piece four numbers of points are kept,
+two neighbours are one of 8 larger pieces. Of each piece four numbers of points are kept,
 in the order of PIECE_LEVELS: of its first, its lowest, its highest and its last point (low and high are of finite
 values; its first point, if it has none). If a value of the chunk is not finite, then follow the number of the first
 such point of each piece (its first point, if it has none), how many each has, and their kinds, as in corners.py.

@@ -202,7 +202,7 @@ def test_charts_are_exact_whatever_the_order_the_range_and_the_number_of_buckets
             holds()
             every_shape(store_of_shapes, superseding, least_buckets=990)
             assert store_of_shapes.statements(["few", "repeated", "strange", "spread"], 1_000) == 1
-            assert store_of_shapes.statements(["falling", "interleaved", "equal", "odd", "rising"], 1_000) == 2
+            assert store_of_shapes.statements(["falling", "interleaved", "equal", "odd"], 1_000) == 2
             before = store_of_shapes.draw(["rising"], Window(), 100)
             found = store_of_shapes.draw(["few", "continued", "strange"], Window(), 50)
             replaced = [(one.attempt, one.from_step, one.chart.in_range) for one in found[1].superseded]
@@ -222,7 +222,7 @@ def every_shape(charts_of: Charts, series: dict[str, list[Sample]], *, least_buc
     names = [name for name, points in series.items() if len(points) > read_whole(1_000)]
     for name, found in zip(names, charts_of.draw(names, Window(), 1_000), strict=True):
         check(found.chart, series[name], 1_000, is_apart=name != "interleaved")
-        assert len(found.chart.sizes) >= least_buckets, name
+        assert len(found.chart.sizes) >= (least_buckets if len(series[name]) < 250_000 else 250), name
 
 
 async def same_rows_after_the_migration(database: str) -> None:

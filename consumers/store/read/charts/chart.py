@@ -3,10 +3,12 @@ The chart of one written series: a range of its points in a bounded number of bu
 
 A short range is read whole, and each bucket has equally many points. Of a longer one the corners of pieces of chunks
 are read, or the summaries of chunks and of groups of chunks, of the level that has at least one for each bucket. So the
-cost depends on the buckets and not on the points. Only chunks through which the range cuts, and points that are not yet
-in a full chunk, are read. A bucket of a long chart is a set of whole pieces or chunks: exact in first, lowest,
-highest and last, and if several processes wrote the series at once, neighbouring buckets may overlap in steps. Chunks
-that an earlier release wrote have no pieces: one bucket each in a range of more than RAW_POINTS.
+cost depends on the buckets and not on the points. A range of fewer chunks than buckets, but of at least a quarter as
+many, has one bucket for each chunk: to read pieces of so many takes too long. Only chunks through which the range cuts,
+and points that are not yet in a full chunk, are read. A bucket of a long chart is a set of whole pieces or chunks:
+exact in first, lowest, highest and last, and if several processes wrote the series at once, neighbouring buckets may
+overlap in steps. Chunks that an earlier release wrote have no pieces: one bucket each in a range of more than
+RAW_POINTS.
 
 What takes more than a few milliseconds is computed in a thread: other requests are served meanwhile.
 """
@@ -82,7 +84,7 @@ async def long_chart(connection: PooledConnection, attempts: Sequence[Attempt], 
     points, summaries = sum(sum(one.points) for one, _ in found), sum(len(one) for one, _ in found)
     if points <= read_whole(buckets):
         return await _whole(connection, attempts, found, buckets)
-    if summaries < buckets:
+    if summaries * LEVEL_FACTOR < buckets:
         pieces, reads_rest = pieces_for(summaries, buckets), points <= RAW_POINTS
         found = [
             (one, cut) if not one.points else await _finer(connection, attempt, one, cut, pieces, reads_rest=reads_rest)

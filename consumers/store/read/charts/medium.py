@@ -1,5 +1,5 @@
 """
-Charts of whole series of some hundred chunks, many of them in two statements.
+Charts of whole series of about a hundred chunks, many of them in two statements.
 
 Of each full chunk the corners of its pieces are read, in as many pieces as the buckets need, and the points that are
 not in a full chunk yet. Series of one attempt only: what a later attempt repeats must be known before.
@@ -24,12 +24,13 @@ from consumers.store.read.charts.chart import (
 from consumers.store.read.charts.levels import full_chunks, pieces_for, read_pieces
 from consumers.store.read.charts.parts import part_of
 from consumers.store.read.charts.summaries import ALL
+from consumers.store.rows import LEVEL_FACTOR
 from consumers.store.statements import sql
 
 
 def is_medium(row: Any, buckets: int) -> bool:
-    """Return whether the chart of all points of this attempt needs pieces of its chunks."""
-    return bool(row["points"] > read_whole(buckets) and full_chunks(row["open_index"]) < buckets)
+    """Return whether the chart of all points of this attempt is made from pieces of its chunks."""
+    return bool(row["points"] > read_whole(buckets) and full_chunks(row["open_index"]) * LEVEL_FACTOR < buckets)
 
 
 async def medium_charts(connection: PooledConnection, rows: Sequence[Any], buckets: int) -> list[Chart | None]:

@@ -1,4 +1,4 @@
--- Where the corners of pieces of each full chunk lie: charts of some hundred thousand points are as fast as long ones
+-- Where the corners of pieces of each full chunk lie: charts of about a hundred thousand points are as fast as long ones
 -- depends: 20261203_01_chunk_groups
 
 -- migrate: apply
