@@ -2,10 +2,10 @@
 Kill the owner of a journal, or the process that ships an orphaned one, before its n-th step: a file system call, or a
 write of the journal's state.
 
-`python -m tests.faults.journal_crashes owner FOLDER` and `… adopter FOLDER` go through every n until there are no more
-steps. Each runs in a child of its own that dies by SIGKILL, so it cannot clean up. Then the journal is adopted once
-more, and each accepted point must be in the log exactly once. Prints JSON: the number of deaths, and for each death
-what was wrong after it.
+`python -m tests.faults.journal_crashes owner FOLDER`, `… adopter FOLDER` and `… granter FOLDER` go through every n
+until there are no more steps; a granter lets an agent cut its journal, and takes it back. Each runs in a child of its
+own that dies by SIGKILL, so it cannot clean up. Then the journal is adopted once more, and each accepted point must be
+in the log exactly once. Prints JSON: the number of deaths, and for each death what was wrong after it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from gateway.client.agent.live_journal import LiveJournal
+from gateway.client.ids import uuid7
 from gateway.client.journal import contents
 from gateway.client.journal import segment as segments
 from gateway.client.journal.cursor import ShippingCursor
@@ -64,6 +66,27 @@ def write_journal(counter: mmap.mmap, *, is_half_sent: bool, sent: Path) -> None
         records = producer.cut(300)
         send(sent, records[:2])
         producer.acknowledge(records[:1])
+
+
+def take_turns(counter: mmap.mmap, *, sent: Path) -> None:
+    """Write a journal that an agent and its owner cut in turn; part of each is sent, part of that acknowledged."""
+    journal, agent = Journal("r"), uuid7()
+    for turn in range(4):
+        for step in range(turn * 60, turn * 60 + 60):
+            journal.put("loss", step * 0.5, step, MAIN)
+            COUNT.pack_into(counter, 0, step + 1)
+        if turn % 2:
+            producer = Producer(journal)
+        else:
+            journal.hand_over(agent)
+            producer = Producer(LiveJournal(journal.folder, agent))
+        records = producer.cut(100)
+        send(sent, records)
+        if turn > 1:
+            producer.acknowledge(records[:1])
+        journal.read_cursor()
+        journal.delete_before(journal.reached)
+        journal.take_back()
 
 
 def send(sent: Path, records: list[OutgoingRecord]) -> None:
@@ -153,7 +176,22 @@ def kill_adopters(folder: Path) -> list[str]:
     return wrong
 
 
+def kill_granters(folder: Path) -> list[str]:
+    """Kill the process that takes turns with an agent at each of its steps; return what was wrong each time."""
+    wrong = []
+    for number in itertools.count(1):
+        home, sent, counter = folder / f"granter{number}", folder / f"sent{number}", mmap.mmap(-1, COUNT.size)
+        home.mkdir()
+        os.environ["GATEWAY_JOURNAL_DIR"] = str(home)
+        is_killed = in_child(number, partial(take_turns, counter, sent=sent), make_steps)
+        (emitted,) = COUNT.unpack_from(counter)
+        wrong.append(find_fault(home, sent, emitted, emitted + 1 if is_killed else emitted))
+        if not is_killed:
+            break
+    return wrong
+
+
 if __name__ == "__main__":
     segments.SIZES = (4_096, 8_192, 12_288, 16_384)
-    wrong = {"owner": kill_owners, "adopter": kill_adopters}[sys.argv[1]](Path(sys.argv[2]))
+    wrong = {"owner": kill_owners, "adopter": kill_adopters, "granter": kill_granters}[sys.argv[1]](Path(sys.argv[2]))
     sys.stdout.write(json.dumps({"deaths": len(wrong) - 1, "wrong": {n: one for n, one in enumerate(wrong, 1) if one}}))

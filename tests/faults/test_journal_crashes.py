@@ -12,7 +12,7 @@ import pytest
 from tests.support.client_harness import ROOT
 
 
-@pytest.mark.parametrize("role", ["owner", "adopter"])
+@pytest.mark.parametrize("role", ["owner", "adopter", "granter"])
 def test_killed_before_any_step_nothing_is_lost(role: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.journal_crashes", role, str(tmp_path)],
