@@ -31,7 +31,7 @@ from consumers.log.record import Record
 from consumers.materialiser.fold.chunks import finalise_chunks
 from consumers.materialiser.fold.facts import is_edit
 from consumers.materialiser.fold.fold import fold, park, rows_of, series_of, series_to_restore
-from consumers.materialiser.fold.state import FoldState
+from consumers.materialiser.fold.state import FoldState, SetKey
 from consumers.materialiser.gaps import GapPolicy, OffsetGap, allow_gaps
 from consumers.materialiser.registry.fold import fold_request
 from consumers.materialiser.registry.state import RegistryState, wanted_by
@@ -51,6 +51,7 @@ from schemas.wire import Envelope, RegistryEnvelope, decode, ordering_key
 Decoded = Envelope | RegistryEnvelope | BadRecord
 
 MAX_CACHED_SERIES = 250_000  # in memory, each with about 1.5 kB; beyond this number all are loaded again
+MAX_ROW_SETS = 2_000  # lists of names in memory: a training may emit other names at each step
 MAX_OPEN_POINTS = 5_000_000  # of these, in memory: 120 MB; beyond this number those that are stored are forgotten
 MAX_CACHED_RUNS = 20_000
 MAX_ROWS = 100_000  # in one transaction: a row may take 2 kB of memory, and 5 bytes of a record can be one
@@ -155,13 +156,13 @@ class Worker:
     async def _apply_all(self, records: Sequence[Record]) -> None:
         decoded = [_decode(record) for record in records]
         edits = [_is_edit(envelope) for envelope in decoded]
-        start = rows = 0
+        start, rows, sets = 0, 0, set[SetKey]()
         for end, envelope in enumerate(decoded, 1):
-            rows += rows_of(envelope) if isinstance(envelope, Envelope) else 1
+            rows += rows_of(envelope, sets) if isinstance(envelope, Envelope) else 1
             # An edit by name acts on stored rows, so it shares its transaction neither with earlier nor later events.
             if end == len(decoded) or rows > MAX_ROWS or edits[end - 1] or edits[end]:
                 await self._commit(records[start:end], decoded[start:end])
-                start, rows = end, 0
+                start, rows, sets = end, 0, set()
         self._seen |= {record.partition for record in records}
 
     def _new_records(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[int, OffsetGap]]]:
@@ -206,6 +207,7 @@ class Worker:
         return count_letters(tally, self._limits, records, reasons)
 
     async def _store(self, records: Sequence[Record], decoded: Sequence[Decoded], counted: Counted) -> None:
+        is_fresh = not self._state.tables
         await self._load(records, decoded)
         started = time.monotonic()
         try:
@@ -220,7 +222,10 @@ class Worker:
             return
         except RowsRefused as error:
             self._state = FoldState()
-            await self._commit_one_by_one(records, decoded, error)
+            if len(records) == 1 and not is_fresh:  # the rows in memory may be to blame: retention drops points
+                await self._commit(records, decoded)
+            else:
+                await self._commit_one_by_one(records, decoded, error)
             return
         if changes.dead_letters:
             _log_parked(changes.dead_letters)
@@ -319,6 +324,8 @@ class Worker:
         if wanted:
             rows = await loader.load_series(self._database, wanted)
             state.series.update((row.series_id, row) for row in rows)
+        if len(state.row_sets) > MAX_ROW_SETS:
+            state.row_sets.clear()  # nothing waits between two batches
         state.trim(MAX_OPEN_POINTS)
         if full := series_to_restore(envelopes, state):
             for row in await loader.load_series(self._database, full):

@@ -165,6 +165,7 @@ class SeriesRow:
     def restore(self, other: SeriesRow) -> None:
         """Take over the open points of the same row, loaded again, so that a chunk can be made of them."""
         self.steps, self.times, self.values, self.held = other.steps, other.times, other.values, other.held
+        self.tail, self.loose, self.is_dropped = other.tail, other.loose, other.is_dropped
 
 
 @dataclass(slots=True)

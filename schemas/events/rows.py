@@ -20,6 +20,7 @@ from schemas.columns import FloatArray, IntArray, IntColumn, dump_floats, float_
 from schemas.events.base import Labels, Scoped
 from schemas.events.data import Metrics, Series, SystemMetrics
 
+MAX_NAMES = 10_000  # of an event; the training client writes at most 1,000
 NAMES_KEPT = 256  # lists of names that were checked, the newest: a producer writes the same ones again and again
 
 
@@ -34,8 +35,8 @@ def _check_names(names: Any) -> tuple[str, ...]:
 
 @lru_cache(maxsize=NAMES_KEPT)
 def _checked(names: tuple[Any, ...]) -> tuple[str, ...]:
-    if not names:
-        raise ValueError("there is no name")
+    if not 0 < len(names) <= MAX_NAMES:
+        raise ValueError(f"there are {len(names):,} names, and may be 1 to {MAX_NAMES:,}")
     for name in names:
         if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
             raise ValueError(f"a name is text of 1 to {MAX_NAME:,} characters, not {name!r:.80}")
@@ -64,6 +65,7 @@ Names = Annotated[
             "type": "array",
             "items": {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
             "minItems": 1,
+            "maxItems": MAX_NAMES,
             "uniqueItems": True,
         }
     ),
@@ -105,8 +107,9 @@ class MetricRows(Scoped):
                 f"there are {len(self.steps)} steps, {len(self.times)} times and {len(self.values)} rows of values"
             )
         columns = len(self.names)
-        if odd := next((len(row) for row in self.values if len(row) != columns), 0):
-            raise ValueError(f"a row has {odd} values for {columns} names")
+        for row in self.values:
+            if len(row) != columns:
+                raise ValueError(f"a row has {len(row)} values for {columns} names")
         if self.integers and not 0 <= min(self.integers) <= max(self.integers) < columns:
             raise ValueError("`integers` holds a position that has no name")
         return self

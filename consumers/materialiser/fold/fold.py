@@ -80,10 +80,14 @@ def series_to_restore(envelopes: Iterable[Envelope], state: FoldState) -> list[U
     return [row.series_id for row, count in found if row and may_fill(row, count)]
 
 
-def rows_of(envelope: Envelope) -> int:
-    """Return about how many rows an event becomes."""
-    if isinstance(envelope.event, ev.MetricRows):
-        return envelope.event.points // ROW_POINTS + 1
+def rows_of(envelope: Envelope, sets: set[SetKey]) -> int:
+    """Return about how many rows an event becomes; those of `sets`, to which it adds, are counted already."""
+    event = envelope.event
+    if isinstance(event, ev.MetricRows):
+        key = set_key(envelope.run_id, event)
+        first = 0 if key in sets else len(event.names) // 2  # a series and its points: two rows, each of half the size
+        sets.add(key)
+        return event.points // ROW_POINTS + first + 1
     field = _LISTS.get(type(envelope.event))
     return len(getattr(envelope.event, field)) if field else 1
 

@@ -115,7 +115,7 @@ class AgentLink:
         elif state.get("protocol") != PROTOCOL:
             self.reason = f"release {state.get('release')!s:.40} of it works in another way"
         elif (address.options or not is_shared) and state.get("fingerprint") != fingerprint(
-            address.options, str(state.get("salt", ""))
+            address.options, str(state.get("salt", "")), address.url
         ):
             self.reason = "it has other credentials"
         else:

@@ -73,6 +73,7 @@ class LiveSegment(Segment):
         end = find_end(self.map)
         for found in scan(memoryview(self.map), self.end, end):
             self._keep(found)
+            end = max(end, found.end)  # the last slots of a row may be zero
         if self._is_ours():
             self.end = max(end, self.end)
 

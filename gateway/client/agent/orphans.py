@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.client.shipping.recovery import OrphanedJournal
     from gateway.client.shipping.shipper import Shipper
 
-MAX_OPEN = 32  # adopted at once: each has all of its files open
+MAX_OPEN = 32  # adopted at once for an address: each has all of its files open
 
 
 class OrphanedJournals:
@@ -34,7 +34,7 @@ class OrphanedJournals:
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._waiting = 0  # tasks that are not done
         self._is_searching = False
-        self._room = threading.Semaphore(MAX_OPEN)
+        self._rooms: dict[Shipper, threading.Semaphore] = {}  # one address that is away holds up no other
         self._open: list[tuple[OrphanedJournal, Shipper]] = []
         self._granted: list[str] = []  # journals of the living that were found by the way
         self._skipped: set[str] = set()  # folders not to examine again
@@ -69,7 +69,7 @@ class OrphanedJournals:
                 continue
             orphan.close()
             self._open.remove((orphan, shipper))
-            self._room.release()
+            self._room(shipper).release()
         found, self._granted = self._granted, []
         return found
 
@@ -77,7 +77,6 @@ class OrphanedJournals:
         """Let go of all journals; the next agent finds them again."""
         self._is_stopping = True
         self._tasks.put(None)
-        self._room.release()
         self._thread.join(5.0)
         for orphan, _ in self._open:
             orphan.close()
@@ -111,17 +110,21 @@ class OrphanedJournals:
             self._is_searching = False
 
     def _adopt(self, folder: str, shipper: Shipper) -> None:
-        self._room.acquire()
+        if not self._room(shipper).acquire(blocking=False):
+            return  # the next search finds it again
         orphan = None
         try:
             orphan = None if self._is_stopping else adopt(folder)
         except Exception as error:  # noqa: BLE001 -- a folder in an unforeseen state: it stays for `gateway sync`
             self._skip(folder, f"{error!r:.300}")
         if orphan is None:
-            self._room.release()
+            self._room(shipper).release()
             return
         shipper.adopt(orphan)
         self._open.append((orphan, shipper))
+
+    def _room(self, shipper: Shipper) -> threading.Semaphore:
+        return self._rooms.setdefault(shipper, threading.Semaphore(MAX_OPEN))
 
     def _skip(self, folder: str, reason: str) -> None:
         self._skipped.add(folder)

@@ -119,6 +119,7 @@ def machine_key() -> str:
     return blake2b(facts.encode(), digest_size=8).hexdigest()
 
 
-def fingerprint(options: Mapping[str, str], salt: str) -> str:
-    """Return what tells whether two processes have the same credentials, and not which they are."""
-    return blake2b(json.dumps(sorted(options.items())).encode(), key=salt.encode()[:64], digest_size=16).hexdigest()
+def fingerprint(options: Mapping[str, str], salt: str, url: str = "") -> str:
+    """Return what tells whether two processes have the same credentials for the same URL, and not which they are."""
+    content = json.dumps([url if options else "", sorted(options.items())])
+    return blake2b(content.encode(), key=salt.encode()[:64], digest_size=16).hexdigest()

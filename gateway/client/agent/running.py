@@ -92,7 +92,7 @@ def _run(
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         most = MAX_FILES if most == resource.RLIM_INFINITY else min(most, MAX_FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    agent = NodeAgent(place, options, idle_s=idle_s)
+    agent = NodeAgent(place, options, address[0] if address else "", idle_s=idle_s)
 
     def stop(number: int, frame: object) -> None:
         agent.is_stopping = True

@@ -42,13 +42,17 @@ IDLE_S = 60.0
 
 
 class NodeAgent:
-    """The agent of one folder, with these credentials. It ends after `idle_s` seconds without work; 0: never."""
+    """
+    The agent of one folder, with these credentials for one URL; others get none.
 
-    def __init__(self, place: AgentPlace, options: Mapping[str, str], *, idle_s: float = IDLE_S) -> None:
+    It ends after `idle_s` seconds without work; 0: never.
+    """
+
+    def __init__(self, place: AgentPlace, options: Mapping[str, str], url: str = "", *, idle_s: float = IDLE_S) -> None:
         self.id = uuid7()
         self.is_stopping = False
         self._place = place
-        self._options = dict(options)
+        self._options, self._url = dict(options), url
         self._idle_s = idle_s
         self._shippers: dict[tuple[str, str], Shipper] = {}
         self._live: dict[str, tuple[LiveJournal, Producer, Shipper]] = {}  # by folder
@@ -60,7 +64,8 @@ class NodeAgent:
         found = self._shippers.get(address)
         if found is None:
             url, topic = address
-            found = Shipper(Address(url, topic, options=self._options), adopts=False, every_s=CUT_EVERY_S)
+            options = self._options if url == self._url else {}
+            found = Shipper(Address(url, topic, options=options), adopts=False, every_s=CUT_EVERY_S)
             found.attach(())
             self._shippers[address] = found
         return found
@@ -107,7 +112,7 @@ class NodeAgent:
             "release": __version__,
             "time": now(),
             "salt": salt,
-            "fingerprint": fingerprint(self._options, salt),
+            "fingerprint": fingerprint(self._options, salt, self._url),
             "shared": os.path.basename(self._place.folder) == SHARED,
             "idle_s": self._idle_s,
             **this_process(),

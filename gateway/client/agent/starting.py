@@ -41,7 +41,10 @@ def start(home: str, address: Address, idle_s: float) -> int:
     }
     read, write = os.pipe()
     try:
-        os.write(write, json.dumps(settings).encode())  # a pipe takes 64 KiB without a reader
+        os.set_blocking(write, False)  # a pipe takes 64 KiB without a reader
+        text = json.dumps(settings).encode()
+        if os.write(write, text) < len(text):
+            raise OSError("the settings of the address are too long for a pipe")
         return os.posix_spawn(
             python,
             [python, "-P", os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py"), "--detach"],

@@ -131,6 +131,7 @@ class JournalContents:
                 self.meta = self.meta or parse_meta(found.payload)
             else:
                 self._add_entry(one, found)
+        one.end = max(one.end, intact)
         self.segments[number] = one
         self._ends[number] = intact, self.damage.at_end
 

@@ -175,7 +175,7 @@ def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> It
     if damage is not None:
         damage.at_end = (0, 0)
     while position + SLOT <= end:
-        found = read_record(data, position, end)
+        found = read_record(data, position, len(data))  # beyond `end`, if the last slots of a row are zero
         if found is None:
             if position >= inside and any(data[position : position + SLOT]):
                 size, points = _guess(data, position)

@@ -214,6 +214,8 @@ class Producer:
 
     def _repeat_cut(self) -> list[OutgoingRecord]:
         records = self.encode_cut(self._to_repeat[-1])
+        if crc_of(records) != self._to_repeat[-1].crc:  # no identity may have two contents
+            raise ValueError("a cut cannot be repeated: its records, or what encodes them, are not the same any more")
         self._to_repeat.pop()
         self.is_closed = self.is_closed or _is_last(records[-1].record)
         return [record for record in records if record.seq >= self.acknowledged_records]

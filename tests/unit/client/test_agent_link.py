@@ -97,6 +97,8 @@ def test_what_tells_credentials_apart_does_not_tell_them() -> None:
     assert fingerprint(options, "a") == fingerprint(dict(options), "a")
     assert len({fingerprint(options, "a"), fingerprint(options, "b"), fingerprint({}, "a")}) == 3
     assert "secret" not in fingerprint(options, "a")
+    assert fingerprint(options, "a", "kafka://one") != fingerprint(options, "a", "kafka://other")
+    assert fingerprint({}, "a", "kafka://one") == fingerprint({}, "a", "kafka://other")  # nothing to give away
 
 
 def test_a_pulse_says_whose_it_is() -> None:

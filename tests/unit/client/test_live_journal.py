@@ -130,6 +130,19 @@ def test_an_agent_that_reads_while_another_thread_writes_rows_gets_every_value_o
     assert len(found) == len(set(found)) == 6_000 * width
 
 
+def test_a_segment_that_ends_with_zeros_is_read_to_its_end(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SIZES", (4_096, 8_192))
+    log, live = Log(), writer.grant()
+    row = {f"w/{number}": float(number == 0) for number in range(10)}
+    for step in range(400):
+        writer.journal.put_rows(row, step, MAIN)
+        if step % 7 == 0:
+            ship(live, log)
+    ship(live, log)
+
+    assert len([one for one in points(log.events) if one.name != "loss"]) == 4_000
+
+
 def test_the_owner_learns_from_the_shared_cursor_how_far_the_agent_is(writer: Writer) -> None:
     log, live = Log(), writer.grant()
     writer.put(9_999)

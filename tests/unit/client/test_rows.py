@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.client.journal import segment as segments
+from gateway.client.journal.folder import find_journals
 from gateway.client.journal.format import POINT_ROW, scan
 from gateway.client.journal.journal import Journal
 from gateway.client.journal.rows.columns import MAX_COLUMNS, WIDE
 from gateway.client.shipping.batching import MAX_BYTES, encode_events, take_slice
 from gateway.client.shipping.producer import Producer
+from gateway.client.shipping.recovery import adopt
 from gateway.client.shipping.rows import MAX_ROW_POINTS
 from schemas import events as ev
 from schemas.wire import decode
@@ -194,6 +197,39 @@ def test_rows_and_points_of_the_same_series_reach_the_log_once(
         key: sorted(points) for key, points in expected.items()
     }
     assert journal.points == sum(map(len, expected.values()))
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 10, 40, 200])
+def test_rows_that_end_in_zeros_are_recovered(journal_home: Path, count: int) -> None:
+    journal = Journal("r")
+    for step in range(5):
+        assert not journal.put_rows({name: 1.0 if name == "w/0" else 0.0 for name in named(count)}, step, MAIN)
+    journal.close()  # as a SIGKILL leaves it
+
+    (folder,) = find_journals(str(journal_home))
+    orphan = adopt(folder)
+    assert orphan is not None
+    (producer,) = orphan.producers
+    found, closed = 0, []
+    while records := producer.cut(10_000):
+        found += sum(one.points for one in records)
+        closed += [one for one in records if b"producer_closed" in one.record.value]
+        producer.acknowledge(records)
+    orphan.close()
+    assert found == 5 * count
+    assert b'"dropped":0' in closed[0].record.value
+
+
+def test_a_cut_that_cannot_be_repeated_is_not_sent(journal: Journal) -> None:
+    journal.put_rows(named(3), 0, MAIN)
+    first = Producer(journal)
+    assert first.cut(10)
+    assert journal.cursor is not None
+    again = Producer(journal)
+    again._to_repeat[-1].crc ^= 1
+
+    with pytest.raises(ValueError, match="cannot be repeated"):
+        again.cut(10)
 
 
 def test_a_row_is_an_event_of_the_contract(journal: Journal) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.materialiser.fold.fold import rows_of
+from consumers.materialiser.fold.state import SetKey
 from consumers.store.rows import CHUNK_POINTS, ROW_POINTS
 from schemas import events as ev
 from schemas.wire import Envelope
@@ -120,6 +123,29 @@ def test_open_points_of_many_series_are_in_few_rows() -> None:
         assert sum(sizes) == CHUNK_POINTS // 4
         assert len(sizes) == -(-CHUNK_POINTS // 4 // ROW_POINTS)
         assert len(row.tail) == len(sizes)
+
+
+def test_a_transaction_of_many_series_is_bounded_in_rows() -> None:
+    names = [f"w/{number}" for number in range(1_000)]
+    log = envelopes_of("r1", "p", [rows(names, step, 1) for step in range(64)])
+    sets: set[SetKey] = set()
+
+    counts = [rows_of(one, sets) for one in log]
+
+    assert counts[0] >= 500  # a row of each series, and one of its points, of half the size of others
+    assert sum(counts[1:]) <= 63 * (1_000 // ROW_POINTS + 1)
+
+
+def test_points_that_retention_drops_are_gone_from_memory_too() -> None:
+    store = Store()
+    store.apply(envelopes_of("r1", "p", [rows(SETS[3], 0, 450)]))
+    (row,) = store.state.series.values()
+    dropped = replace(row, tail=[], steps=array("q"), times=array("q"), values=array("d"), is_dropped=True)
+    dropped.held = dropped.loose = dropped.open_index
+
+    row.restore(dropped)
+
+    assert (row.is_dropped, row.tail, len(row.values), row.end) == (True, [], 0, row.open_index)
 
 
 def test_the_points_that_stay_in_memory_are_few() -> None:

@@ -104,15 +104,15 @@ class RowWriting:
                 else:
                     columns.accept(step)
                 write, crc, raw = columns.encode(step, now, values, mask)
-                need = columns.size if mask else columns.plain_size
+                need, count, memory = columns.size if mask else columns.plain_size, len(values), self._map
                 # As in `put`: from here to the end of the write nothing is called but the write.
                 if self._rows is rows and self._end + need < self._points_limit + SLOT:
                     self._row = columns  # type: ignore[misc]  # a slot of Journal
                     offset = self._end
                     self._end = offset + need  # type: ignore[misc]  # a slot of Journal
                     self._other_bytes += need  # type: ignore[misc]  # a slot of Journal
-                    self._points_before += len(values)  # type: ignore[misc]  # a slot of Journal
-                    write(self._map, offset, crc, raw)
+                    self._points_before += count  # type: ignore[misc]  # a slot of Journal
+                    write(memory, offset, crc, raw)
                     return True
 
     def put_late(self, points: dict[str, Any], step: int | None, context: StepContext) -> None:
