@@ -222,7 +222,9 @@ def train(
     code: str, environment: Mapping[str, str], *, python: str = sys.executable, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a training script in a new interpreter with `environment` added to that of the tests; return its output."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    env = {
+        name: value for name, value in os.environ.items() if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+    }
     env["GATEWAY_JOURNAL_DIR"] = os.environ["GATEWAY_JOURNAL_DIR"]  # that of the test
     return subprocess.run(
         [python, "-c", textwrap.dedent(code)],

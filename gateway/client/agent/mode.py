@@ -15,7 +15,7 @@ from gateway.client.notices import warn_once
 
 VARIABLE, IDLE_VARIABLE = "GATEWAY_AGENT", "GATEWAY_AGENT_IDLE_S"
 MODES = ("auto", "on", "off", "require")
-DEFAULT = "off"
+DEFAULT = "auto"
 IDLE_S = 60.0
 
 

@@ -146,6 +146,7 @@ class NodeAgent:
             self._look()
         if time >= self._search_at:
             self._search_at = time + SEARCH_EVERY_S
+            self.is_stopping = self.is_stopping or not os.path.isdir(self._place.folder)  # the home was deleted
             self._dead.search(self._shippers, set(self._live))
         for folder in self._dead.settle():
             self._take(folder)
