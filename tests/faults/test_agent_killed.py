@@ -13,6 +13,7 @@ from time import monotonic, sleep
 import pytest
 
 from gateway.client.agent.place import AgentPlace
+from gateway.client.journal.folder import find_journals
 from tests.support.client_harness import wait_for
 from tests.support.gateway_command import gateway_with
 from tests.support.node_agents import Logged, Trainings, agent_of, no_agent_left, wait_for_agent
@@ -39,9 +40,9 @@ def settings(kafka: str, topic: str, journal_home: Path, tmp_path: Path) -> Iter
         }
 
 
-def journals(home: Path) -> list[Path]:
+def journals(home: Path) -> list[str]:
     """Return the folders of the journals that are there."""
-    return [path.parent for path in home.rglob("meta.json")]
+    return list(find_journals(str(home)))
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(200, marks=SLOW)])
