@@ -182,6 +182,7 @@ class AgentShipper:
         journal.read_cursor()
         if cursor.acknowledged != before:
             journal.delete_before(journal.reached)
+        self._say([one])  # first: who waits may look at `health` then
         set_markers(journal.markers, journal.reached)
         if one.is_over:
             journal.remove()
