@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from gateway.client.address import Address
+from gateway.client.agent.follower import AgentShipper
 from gateway.client.encoding.wire import Record, encode_text, source_of
 from gateway.client.errors import Unsent
 from gateway.client.journal.journal import Journal
@@ -87,7 +88,7 @@ def shipping(memory: Memory) -> Iterator[Shipper]:
         shipper.stop()
 
 
-def new_run(shipper: Shipper, run_id: str = RUN, *, attempt: int = 1, is_owner: bool = True) -> Run:
+def new_run(shipper: Shipper | AgentShipper, run_id: str = RUN, *, attempt: int = 1, is_owner: bool = True) -> Run:
     """Return a run as start_run() builds it, without making it the current run."""
     return Run(
         run_id, "name", attempt=attempt, is_owner=is_owner, find_shipper=lambda: shipper, on_finish=lambda _: None
