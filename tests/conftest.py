@@ -101,6 +101,7 @@ def clean_environment() -> Iterator[None]:
             patch.delenv(name)
         with tempfile.TemporaryDirectory(prefix="gateway-journals-") as journals:
             patch.setenv("GATEWAY_JOURNAL_DIR", journals)  # never that of the developer
+            patch.setenv("GATEWAY_AGENT", "off")  # in all processes that tests start, too, but for tests of the agent
             yield
 
 

@@ -5,18 +5,13 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Annotated, Any
 
 import typer
 
 from gateway.console import HomeOption, JsonOption, console, print_json
-from schemas.errors import BadSettings, LogUnavailable
-
-STOP_TIMEOUT_S = 15.0
-POLL_S = 0.05
+from schemas.errors import BadSettings
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -78,23 +73,16 @@ def stop(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples: `gateway agent stop`
     """
     _set_home(home)
-    from gateway.client.process.owner import is_alive
+    from gateway.client.agent.stopping import stop_agents
 
-    stopped = []
-    for one in _agents():
-        if not is_alive(one):
-            raise BadSettings(f"agent {one['id']} runs on {one['host']}, or in another container: stop it there")
-        os.kill(one["pid"], signal.SIGTERM)
-        stopped.append(one)
-    deadline = monotonic() + STOP_TIMEOUT_S
-    while any(is_alive(one) for one in stopped):
-        if monotonic() > deadline:
-            raise LogUnavailable(f"the agent did not end within {STOP_TIMEOUT_S:.0f} s: send SIGKILL, which is safe")
-        sleep(POLL_S)
+    stopped, elsewhere = stop_agents(_journals())
     if as_json:
-        print_json({"stopped": [one["pid"] for one in stopped]})
+        print_json({"stopped": stopped, "elsewhere": [one["id"] for one in elsewhere]})
     else:
         console().print(f"{len(stopped)} agents stopped")
+    if elsewhere:
+        one = elsewhere[0]
+        raise BadSettings(f"agent {one['id']} runs on {one['host']}, or in another container: stop it there")
 
 
 def _set_home(home: Path | None) -> None:
@@ -102,18 +90,25 @@ def _set_home(home: Path | None) -> None:
         os.environ["GATEWAY_HOME"] = str(home)
 
 
-def _agents() -> list[dict[str, Any]]:
-    """Return who the living agents of the journal home are. Raises BadSettings."""
-    from gateway.client.agent.place import living_agents
-    from gateway.client.journal.folder import find_journals, journal_home
-    from gateway.client.journal.grants import find_grant
+def _journals() -> str:
+    """Return the journal home. Raises BadSettings."""
+    from gateway.client.journal.folder import journal_home
     from gateway.client.stack_file import NoHome
 
     try:
-        journals = journal_home()
+        return journal_home()
     except NoHome as error:
         raise BadSettings(f"{error}: set GATEWAY_JOURNAL_DIR, or GATEWAY_HOME") from error
-    kept = ("id", "pid", "started", "host", "boot", "space", "release", "protocol", "time", "shared", "idle_s")
+
+
+def _agents() -> list[dict[str, Any]]:
+    """Return who the living agents of the journal home are. Raises BadSettings."""
+    from gateway.client.agent.place import living_agents
+    from gateway.client.journal.folder import find_journals
+    from gateway.client.journal.grants import find_grant
+
+    journals = _journals()
+    kept = ("id", "pid", "host", "release", "protocol", "time", "shared", "idle_s")
     found = [{name: state.get(name) for name in kept} for state in living_agents(journals)]
     for one in found:
         one["journals"] = sum(bool(find_grant(folder, str(one["id"]))) for folder in find_journals(journals))

@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from gateway.client.agent.stopping import stop_agents
 from gateway.local.addresses import (
     METRICS,
     Addresses,
@@ -120,6 +121,7 @@ class Stack:
                     supervisor.kill()  # stopped or stuck; its orphans are ended below
         found = find_orphans(self.home)
         end_orphans(self.home)
+        stop_agents(str(self.home.folder / "journal"))  # what trainings of this home started
         self._close_pipe()
         if found:  # the supervisor was killed, and did not record the end of the stack
             self._write_ended()

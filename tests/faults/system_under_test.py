@@ -94,7 +94,11 @@ class System:
             batch_records="40",
             session_timeout_ms=str(int(SESSION_S * 1000)),
         )
-        training = {name: value for name, value in self._variables.items() if not name.startswith("GATEWAY_")} | {
+        training = {
+            name: value
+            for name, value in self._variables.items()
+            if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+        } | {
             "GATEWAY_URL": f"kafka://{lines[0].address}",
             "GATEWAY_TOPIC": TOPIC,
             "GATEWAY_JOURNAL_DIR": str(journals),

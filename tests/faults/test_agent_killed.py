@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 
 from gateway.client.agent.place import AgentPlace
+from gateway.client.journal.folder import find_journals
 from tests.support.client_harness import wait_for
 from tests.support.gateway_command import gateway_with
 from tests.support.node_agents import Logged, Trainings, agent_of, no_agent_left, wait_for_agent
@@ -38,9 +40,9 @@ def settings(kafka: str, topic: str, journal_home: Path, tmp_path: Path) -> Iter
         }
 
 
-def journals(home: Path) -> list[Path]:
+def journals(home: Path) -> list[str]:
     """Return the folders of the journals that are there."""
-    return [path.parent for path in home.rglob("meta.json")]
+    return list(find_journals(str(home)))
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(200, marks=SLOW)])
@@ -50,7 +52,6 @@ def test_what_a_killed_training_left_is_in_the_log_within_a_second(
     journal_home: Path,
     trainings: Trainings,
     kills: int,
-    record_property: Callable[[str, object], None],
 ) -> None:
     took, emitted = [], {}
     other = trainings.start("other").wait(100)  # so that there is an agent
@@ -64,14 +65,15 @@ def test_what_a_killed_training_left_is_in_the_log_within_a_second(
         took.append(monotonic() - begin)
     assert other.finish()[0][2:] == [0, 0]
     found = Logged(kafka, topic)
-    record_property("seconds", sorted(took))
+    took.sort()
+    sys.stdout.write(f"\nfrom SIGKILL to the end: p50 {took[len(took) // 2]:.2f} s, max {took[-1]:.2f} s\n")
 
     for run_id, least in emitted.items():
         assert found.steps[run_id] == list(range(len(found.steps[run_id])))
         assert least <= len(found.steps[run_id]) <= least + 40
         assert found.kinds[run_id][-2:] == ["run_killed", "producer_closed"]
     assert found.gaps == set()
-    assert sorted(took)[len(took) // 2] < 2.0  # 0.3 s on a quiet machine
+    assert took[len(took) // 2] < 2.0  # 0.3 s on a quiet machine
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=SLOW)])

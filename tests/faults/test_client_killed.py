@@ -88,7 +88,9 @@ async def test_every_emit_that_returned_is_stored_once(
         "GATEWAY_JOURNAL_DIR": str(journal_home),
         "GATEWAY_HOME": str(tmp_path),
     }
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | settings
+    variables = {
+        name: value for name, value in os.environ.items() if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+    } | settings
     killed = [Killed(tmp_path, number, variables).kill_after(random.uniform(0, 1.2)) for number in range(rounds)]
     first = gateway_with(settings, "sync", "--json")
     again = gateway_with(settings, "sync", "--json")

@@ -139,7 +139,9 @@ def growing(kafka: str, database: str, tmp_path: Path) -> Iterator[Growing]:
     services.run(services.create_topic(kafka, topic, partitions=BEFORE))
     place, recorder = Place(kafka, topic, database, tmp_path), Recorder(tmp_path)
     given = environment(kafka, topic, database)
-    training = {name: value for name, value in given.items() if not name.startswith("GATEWAY_")} | {
+    kept = {name: value for name, value in given.items() if not name.startswith("GATEWAY_")}
+    training = kept | {
+        "GATEWAY_AGENT": "off",
         "GATEWAY_URL": f"kafka://{kafka}", "GATEWAY_TOPIC": topic, "GATEWAY_JOURNAL_DIR": str(tmp_path / "journals"),
         "GATEWAY_CAPTURE": "none", "GATEWAY_HOME": str(tmp_path / "home"),
     }  # fmt: skip

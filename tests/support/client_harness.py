@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from gateway.client.address import Address
+from gateway.client.agent.follower import AgentShipper
 from gateway.client.encoding.wire import Record, encode_text, source_of
 from gateway.client.errors import Unsent
 from gateway.client.journal.journal import Journal
@@ -87,7 +88,7 @@ def shipping(memory: Memory) -> Iterator[Shipper]:
         shipper.stop()
 
 
-def new_run(shipper: Shipper, run_id: str = RUN, *, attempt: int = 1, is_owner: bool = True) -> Run:
+def new_run(shipper: Shipper | AgentShipper, run_id: str = RUN, *, attempt: int = 1, is_owner: bool = True) -> Run:
     """Return a run as start_run() builds it, without making it the current run."""
     return Run(
         run_id, "name", attempt=attempt, is_owner=is_owner, find_shipper=lambda: shipper, on_finish=lambda _: None
@@ -222,7 +223,9 @@ def train(
     code: str, environment: Mapping[str, str], *, python: str = sys.executable, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a training script in a new interpreter with `environment` added to that of the tests; return its output."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    env = {
+        name: value for name, value in os.environ.items() if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+    }
     env["GATEWAY_JOURNAL_DIR"] = os.environ["GATEWAY_JOURNAL_DIR"]  # that of the test
     return subprocess.run(
         [python, "-c", textwrap.dedent(code)],

@@ -16,7 +16,9 @@ COMMAND = [sys.executable, "-m", "gateway.cli"]
 
 def environment(**variables: str) -> dict[str, str]:
     """Return the environment of the tests without GATEWAY_ settings, with these variables added."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | variables
+    return {
+        name: value for name, value in os.environ.items() if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+    } | variables
 
 
 def gateway(*arguments: str, timeout_s: float = 240, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,9 @@ DEADLINE_S = 150.0  # folding takes minutes when ten processes share a core; bel
 
 def environment(kafka: str, topic: str, database: str, **settings: str) -> dict[str, str]:
     """Return the environment of a process that reads `topic` and writes to `database`."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    inherited = {
+        name: value for name, value in os.environ.items() if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+    }
     mine = {"kafka": kafka, "topic": topic, "dead_letter_topic": f"{topic}-dead", "postgres": database, **settings}
     return inherited | {f"GATEWAY_{name.upper()}": value for name, value in mine.items()}
 

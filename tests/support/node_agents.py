@@ -77,7 +77,11 @@ class Emitting:
     def __init__(self, folder: Path, run_id: str, settings: Mapping[str, str]) -> None:
         self.run_id = run_id
         self._told = folder / run_id
-        env = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-c", EMITTING, run_id, str(self._told)],
             env={**env, "GATEWAY_AGENT": "on", "GATEWAY_CAPTURE": "none", **settings},

@@ -30,7 +30,11 @@ class Server:
         (self.port,) = free_ports(1)
         self.url = f"http://{HOST}:{self.port}"
         self._log = folder / f"{self.module}-{uuid.uuid4().hex[:8]}.log"
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+        }
         mine = {self.port_setting: str(self.port), "GATEWAY_HOME": str(folder / "no-stack")}
         self._variables = inherited | mine | dict(variables)
         self.process: PythonProcess | None = None

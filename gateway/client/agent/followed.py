@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.client.journal.journal import Journal
     from gateway.client.shipping.producer import Producer
 
-CLAIM_S = 2.0  # the longest an agent may take to take a journal
+CLAIM_S = 5.0  # the longest an agent may take to take a journal
 SEARCH_S = 15.0  # ... when it has to find it by a search
 STALL_S = 15.0  # the longest without progress while something waits; the log counts as away after ten seconds
 REFUSED_S = 60.0  # how long an agent that did not ship a journal does not get it again
@@ -36,6 +36,7 @@ class FollowedJournal:
         self.leaves_at = 0.0  # not before this time, monotonic
         self._refused = ("", 0.0)  # id of an agent that did not ship it, and until when it does not get it again
         self.agent = ""  # id of the agent that has it
+        self.reason = ""  # why it was taken back
         self._claim_at = 0.0  # the agent must have taken it by then, monotonic
         self._progress: tuple[object, float] = (None, 0.0)  # how far it is, and since when
 
@@ -152,7 +153,7 @@ class FollowedJournal:
         if report.get("agent") != self.agent:
             late = now > self._claim_at
             self._refused = (self.agent, now + REFUSED_S) if late else ("", 0.0)
-            return "the agent does not take it" if late else ""
+            return "the agent does not take it" if late else ""  # it may have many to take at once
         here = (cursor.cuts, cursor.acknowledged, cursor.end)
         waits = cursor.acknowledged < cursor.cuts or cursor.end < cursor.tail
         if here != self._progress[0] or not waits or not report.get("connected"):

@@ -160,7 +160,7 @@ class AgentShipper:
 
     def _place(self, one: FollowedJournal, now: float) -> None:
         """Hand a journal to the agent, or ship it here."""
-        link, reason = self._link, self._link.reason
+        link, reason = self._link, self._link.reason or one.reason
         if one.may_go_to(link.id, now):
             try:
                 one.hand_over(link.id, now, link.send)
@@ -182,6 +182,7 @@ class AgentShipper:
         journal.read_cursor()
         if cursor.acknowledged != before:
             journal.delete_before(journal.reached)
+        self._say([one])  # first: who waits may look at `health` then
         set_markers(journal.markers, journal.reached)
         if one.is_over:
             journal.remove()
@@ -193,7 +194,7 @@ class AgentShipper:
         reason = "it has ended or hangs" if one.agent != self._link.id else one.fault(report, now)
         if reason:
             journal.take_back()
-            one.agent = ""
+            one.agent, one.reason = "", reason
         return bool(reason)
 
     def _follow_own(self, one: FollowedJournal, now: float) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.client.agent.wakeups import WakeupSender
 
 CHECK_S = 0.3
-HUNG_CHECKS = 6  # without a pulse
+HUNG_CHECKS = 10  # without a pulse
 START_S = 10.0  # the longest that starting one may take
 RETRY_S = 5.0  # between two looks for an agent that cannot be used
 RESTART_S = 30.0  # between two attempts to start one
@@ -42,12 +42,13 @@ class AgentLink:
         self._beat = (b"", 0)  # the pulse, and for how many checks it was that
         self._joined: tuple[str, object] = ("", None)  # id, and the credentials that fit
         self._starter = 0
+        self._is_coming, self._comes_until = False, 0.0  # there is one that has not written who it is
         self._check_at = self._look_at = self._start_at = self._give_up_at = 0.0
 
     @property
     def is_starting(self) -> bool:
-        """Whether an agent is being started."""
-        return self._starter > 0
+        """Whether an agent is being started, by this process or another."""
+        return self._starter > 0 or self._is_coming
 
     def send(self, message: str = "") -> bool:
         """Tell the agent to look now, or to take the journal in this folder; False when it has no such message."""
@@ -96,22 +97,23 @@ class AgentLink:
             return
         for place in (AgentPlace(home, SHARED), AgentPlace(home)):
             if os.path.isdir(place.folder) and place.is_taken:
-                self._join(place, address)
+                self._join(place, address, now)
                 return
+        self._is_coming, self._comes_until = False, 0.0
         if now >= self._start_at:
             self._start_at, self._give_up_at = now + RESTART_S, now + START_S
             self.reason = "it is starting"
             self._starter = start(home, address, idle_seconds())
 
-    def _join(self, place: AgentPlace, address: Address) -> None:
+    def _join(self, place: AgentPlace, address: Address, now: float) -> None:
         try:
             state, pulse = place.read_state(), place.map_pulse()
         except OSError:
-            self._look_at = 0.0  # it is starting
+            self._wait_for(now)
             return
         is_shared, id_ = bool(state.get("shared")), str(state.get("id", ""))
         if not is_pulse_of(pulse[:], id_) or not (is_shared or is_alive(state)):
-            self._look_at = 0.0  # it has not written yet who it is
+            self._wait_for(now)
         elif state.get("protocol") != PROTOCOL:
             self.reason = f"release {state.get('release')!s:.40} of it works in another way"
         elif (address.options or not is_shared) and state.get("fingerprint") != fingerprint(
@@ -126,6 +128,13 @@ class AgentLink:
                 self._messages = WakeupSender(place.path(WAKE))
             self._place, self._joined = place, (id_, dict(address.options))
             self.id, self.reason = id_, ""
+            self._is_coming, self._comes_until = False, 0.0
+
+    def _wait_for(self, now: float) -> None:
+        """Look again soon: the agent has its lock, and has not written who it is."""
+        self._comes_until = self._comes_until or now + START_S
+        self._is_coming, self.reason = now < self._comes_until, "it does not say who it is"
+        self._look_at = self._check_at = 0.0
 
     def close(self) -> None:
         """Close the socket of the messages."""

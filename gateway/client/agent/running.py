@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import signal
+import sys
 from contextlib import suppress
 
 from gateway.client.address import find_address
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_FILES = 65_536  # descriptors: four for each journal
+SWITCH_S = 0.000_5  # taking a journal is a row of short calls: after each it waits this long for a shipper's thread
 READY = b"1"
 
 
@@ -102,6 +104,7 @@ def _run(
             os.write(tells, READY)
             os.close(tells)
 
+    sys.setswitchinterval(SWITCH_S)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     if address is not None:

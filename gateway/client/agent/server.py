@@ -38,6 +38,7 @@ TURN_S = 0.1  # the longest pause of the main thread
 TURN_AT_LEAST_S = 0.02  # between two looks at all journals, however many messages come
 LOOK_EVERY_S = 0.25  # for owners that have ended
 SEARCH_EVERY_S = 5.0  # for journals whose message was lost, and for those of the dead
+AWAY_S = 600.0  # without a log and without a living training: then waiting is no work
 IDLE_S = 60.0
 
 
@@ -57,6 +58,7 @@ class NodeAgent:
         self._shippers: dict[tuple[str, str], Shipper] = {}
         self._live: dict[str, tuple[LiveJournal, Producer, Shipper]] = {}  # by folder
         self._dead = OrphanedJournals(place.home, self.id)
+        self._near_at = 0.0  # when a log was reached last
         self._turn_at = self._look_at = self._search_at = 0.0
 
     def ship_to(self, address: tuple[str, str]) -> Shipper:
@@ -133,10 +135,16 @@ class NodeAgent:
             if time >= self._turn_at:
                 self._turn_at = time + TURN_AT_LEAST_S
                 self._turn(time)
-            if self._live or self._dead.is_busy:
+            if self._live or (self._dead.is_busy and self._is_log_near(time)):
                 active = time
             if self._idle_s and time - active > self._idle_s:
                 return
+
+    def _is_log_near(self, time: float) -> bool:
+        """Return whether a log was reached in the last minutes: journals of the dead can wait for another agent."""
+        if not self._near_at or any(shipper.is_connected for shipper in self._shippers.values()):
+            self._near_at = time
+        return time - self._near_at < AWAY_S
 
     def _turn(self, time: float) -> None:
         for folder, (journal, producer, shipper) in list(self._live.items()):
@@ -151,6 +159,7 @@ class NodeAgent:
             self._look()
         if time >= self._search_at:
             self._search_at = time + SEARCH_EVERY_S
+            self.is_stopping = self.is_stopping or not os.path.isdir(self._place.folder)  # the home was deleted
             self._dead.search(self._shippers, set(self._live))
         for folder in self._dead.settle():
             self._take(folder)

@@ -60,7 +60,11 @@ def started(address: dict[str, str]) -> Iterator[Any]:
     children: list[subprocess.Popen[str]] = []
 
     def start(code: str) -> subprocess.Popen[str]:
-        env = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+        }
         child = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(code)],
             env={**env, **address},

@@ -127,7 +127,9 @@ def living(settings: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
         "import gateway, sys; gateway.start_run(run_id='alive', url='none:'); gateway.emit('loss', 1.0); "
         "print('on', flush=True); sys.stdin.read()"
     )
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | settings
+    variables = {
+        name: value for name, value in os.environ.items() if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+    } | settings
     process = subprocess.Popen(
         [sys.executable, "-c", code], env=variables, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

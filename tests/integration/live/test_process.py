@@ -27,7 +27,9 @@ DEADLINE_S = 150.0
 @contextmanager
 def process(folder: Path, **settings: object) -> Iterator[subprocess.Popen[str]]:
     """Yield a process that serves the API, and end it afterwards."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    inherited = {
+        name: value for name, value in os.environ.items() if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+    }
     mine = {"home": folder, "ready_file": folder / "ready", **settings}
     started = subprocess.Popen(
         [sys.executable, "-m", "consumers.live"],

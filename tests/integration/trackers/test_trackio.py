@@ -130,7 +130,9 @@ def python(code: str, folder: Path, *arguments: str) -> str:
 
 
 def variables(folder: Path) -> dict[str, str]:
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("GATEWAY_")}
+    kept = {
+        name: text for name, text in os.environ.items() if name == "GATEWAY_AGENT" or not name.startswith("GATEWAY_")
+    }
     return kept | {"TRACKIO_DIR": str(folder), "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
 
 

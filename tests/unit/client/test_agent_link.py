@@ -78,7 +78,7 @@ def test_a_start_that_fails_is_named_and_leaves_no_child(
     monkeypatch.setattr(sys, "executable", str(python))
     link, now = AgentLink(), iter(range(1_000_000))
     link.check(ADDRESS, 0.0)
-    assert link.is_starting
+    child = link._starter
 
     def has_ended() -> bool:
         link.check(ADDRESS, next(now) * 1e-6)
@@ -88,7 +88,7 @@ def test_a_start_that_fails_is_named_and_leaves_no_child(
 
     assert link.reason == "it cannot be started"
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(child, os.WNOHANG)
 
 
 def test_what_tells_credentials_apart_does_not_tell_them() -> None:
