@@ -75,6 +75,13 @@ EVENTS: dict[str, ev.AnyEvent] = {
         ev.Heartbeat(time=AT),
         ev.ProducerClosed(time=AT, batches=12, points=3),
         ev.Metrics(time=AT, series=_series("loss")),
+        ev.MetricRows(
+            time=AT,
+            names=("loss", "layer/grad"),
+            steps=array("q", [7]),
+            times=array("q", [AT]),
+            values=[array("d", [0.25, 0.5])],
+        ),
         ev.SystemMetrics(time=AT, series=_series("system/cpu")),
         ev.Values(time=AT, values=[ev.Observation(name="remark", time=AT, value=StringValue(value="seen"))]),
         ev.Params(time=AT, params={"seed": FloatValue(value=7.0)}),

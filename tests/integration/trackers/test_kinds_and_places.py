@@ -58,6 +58,7 @@ attempt_finished  +    +      +      brief ends    steps   steps      steps     
 heartbeat         beat beat   beat   beat  beat    beat    beat       beat        beat    beat    beat   beat
 producer_closed   +    count  +      brief count   count   count      count       count   count   count  count
 metrics           +    +      +      +     +       +       +          +           +       +       +      +
+metric_rows       +    +      +      +     +       +       +          +           +       +       +      +
 system_metrics    +    +      +      +     +       +       +          +           +       +       +      +
 values            +    +      +      brief +       +       +          +           +       +       +      +
 params            +    +      +      brief +       +       +          +           +       +       +      +
