@@ -136,5 +136,11 @@ class MetricRows(Scoped):
             for at, name in enumerate(self.names)
         ]
 
+    def as_columns(self) -> Metrics:
+        """Return the same points as an event `metrics`, for whoever knows nothing of rows."""
+        return Metrics.model_construct(
+            time=self.time, step_name=self.step_name, attempt=self.attempt, series=self.series
+        )
+
 
 Points = Metrics | SystemMetrics | MetricRows  # each has `series`

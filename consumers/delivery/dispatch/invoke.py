@@ -23,6 +23,7 @@ from consumers.store.delivery.checkpoints import Checkpoint
 from consumers.trackers.protocol import State, Tracker, capabilities_of
 from schemas import events as ev
 from schemas.errors import BadRecord
+from schemas.events import MetricRows
 from schemas.params import admit_params, edit_attempts
 from schemas.wire import Envelope, decode_run, identify, points_of
 
@@ -106,7 +107,10 @@ def admit_records(records: Sequence[Record], before: Checkpoint) -> tuple[list[E
         ledger, new = admit(ledgers.get(identity.producer, EMPTY), identity.seq)
         if new:
             try:
-                envelopes.append(decode_run(record.key, record.value, record.headers))
+                envelope = decode_run(record.key, record.value, record.headers)
+                if isinstance(envelope.event, MetricRows):  # plug-ins know columns
+                    envelope = envelope._replace(event=envelope.event.as_columns())
+                envelopes.append(envelope)
             except BadRecord:
                 skipped += 1
                 continue

@@ -202,7 +202,11 @@ class TrackerContract:
 
     def test_every_kind_of_event_is_accepted(self, tracker: Tracker, run_id: str) -> None:
         """A tracker omits what it cannot store, without an error."""
-        events: list[Any] = [event for event in EVENTS if not isinstance(event, ev.Deleted | ev.Renamed)]
+        events: list[Any] = [
+            event.as_columns() if isinstance(event, ev.MetricRows) else event  # as a delivery hands it over
+            for event in EVENTS
+            if not isinstance(event, ev.Deleted | ev.Renamed)
+        ]
         envelopes = [
             Envelope(RunId(run_id), ProducerId("p1"), seq, event.time, event) for seq, event in enumerate(events)
         ]
