@@ -137,7 +137,7 @@ class MetricRows(Scoped):
         ]
 
     def as_columns(self) -> Metrics:
-        """Return the same points as an event `metrics`, for whoever knows nothing of rows."""
+        """Return the same points as an event `metrics`, for readers that do not know rows."""
         return Metrics.model_construct(
             time=self.time, step_name=self.step_name, attempt=self.attempt, series=self.series
         )
