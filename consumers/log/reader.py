@@ -239,10 +239,10 @@ class LogReader:
 
     async def _bounds(self, partitions: list[int]) -> tuple[dict[int, int], dict[int, int]]:
         asked = [TopicPartition(self.topic, partition) for partition in partitions]
-        async with translated(self._bootstrap):
-            first, end = await asyncio.wait_for(
-                asyncio.gather(self._consumer.beginning_offsets(asked), self._consumer.end_offsets(asked)),
-                REQUEST_TIMEOUT_S,
+        # Not wait_for: when this is cancelled, it leaves the gathered error to the garbage collector, which logs it.
+        async with translated(self._bootstrap), asyncio.timeout(REQUEST_TIMEOUT_S):
+            first, end = await asyncio.gather(
+                self._consumer.beginning_offsets(asked), self._consumer.end_offsets(asked)
             )
         return {tp.partition: offset for tp, offset in first.items()}, {tp.partition: o for tp, o in end.items()}
 
