@@ -76,7 +76,7 @@ def dump_floats(column: FloatArray) -> list[float | str]:
     return [float_to_json(value) for value in column]
 
 
-_NUMBER = {"anyOf": [{"type": "number"}, {"enum": sorted(NON_FINITE)}]}
+NUMBER = {"anyOf": [{"type": "number"}, {"enum": sorted(NON_FINITE)}]}
 
 IntColumn = Annotated[
     IntArray,
@@ -88,5 +88,5 @@ FloatColumn = Annotated[
     FloatArray,
     PlainValidator(float_column),
     PlainSerializer(dump_floats),
-    WithJsonSchema({"type": "array", "items": _NUMBER, "minItems": 1}),
+    WithJsonSchema({"type": "array", "items": NUMBER, "minItems": 1}),
 ]

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from schemas.bounds import MAX_NAME, check_name
-from schemas.columns import FloatArray, IntArray, IntColumn, dump_floats, float_column, int_column
+from schemas.columns import NUMBER, FloatArray, IntArray, IntColumn, dump_floats, float_column, int_column
 from schemas.events.base import Labels, Scoped
 from schemas.events.data import Metrics, Series, SystemMetrics
 
@@ -52,10 +52,6 @@ def _rows(values: Any) -> list[FloatArray]:
     return [float_column(row) for row in values]
 
 
-def _positions(values: Any) -> IntArray:
-    return int_column(values)
-
-
 Names = Annotated[
     tuple[str, ...],
     PlainValidator(_check_names),
@@ -72,16 +68,15 @@ Names = Annotated[
 ]
 Positions = Annotated[
     IntArray,
-    PlainValidator(_positions),
+    PlainValidator(int_column),
     PlainSerializer(lambda column: column.tolist()),
     WithJsonSchema({"type": "array", "items": {"type": "integer", "minimum": 0}}),
 ]
-_VALUE = {"anyOf": [{"type": "number"}, {"enum": ["-Infinity", "Infinity", "NaN"]}]}
 Rows = Annotated[
     list[FloatArray],
     PlainValidator(_rows),
     PlainSerializer(lambda rows: [dump_floats(row) for row in rows]),
-    WithJsonSchema({"type": "array", "items": {"type": "array", "items": _VALUE, "minItems": 1}, "minItems": 1}),
+    WithJsonSchema({"type": "array", "items": {"type": "array", "items": NUMBER, "minItems": 1}, "minItems": 1}),
 ]
 
 

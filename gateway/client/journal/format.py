@@ -36,7 +36,8 @@ ROW_HEAD = struct.Struct(
     "<qQII"
 )  # step, time (ns), values, 1 if a byte follows for each that tells whether it was an int
 ROW = struct.Struct("<IBBHIIqQd")  # the slot of a point: CRC, then the fields of _POINT
-HEAD_BYTES = _CRC.size + _HEAD.size
+CRC_BYTES = _CRC.size
+HEAD_BYTES = CRC_BYTES + _HEAD.size
 
 pack_point = _POINT.pack
 write_point = struct.Struct("<I36s").pack_into  # CRC, then the rest

@@ -102,7 +102,7 @@ class SqliteDatabase:
                 connection.execute(f"PRAGMA busy_timeout = {int(COMMIT_S * 1_000)}")
                 done = work(SqliteConnection(connection))
                 connection.execute("COMMIT")
-            except BaseException as error:
+            except BaseException as error:  # Ctrl-C too: the transaction must not stay open; the error is passed on
                 self._close_writer()  # which ends the transaction
                 if isinstance(error, sqlite3.Error):
                     raise TrackerUnavailable(f"MLflow's database {self.address} takes no rows now ({error})") from error

@@ -13,7 +13,7 @@ from struct import Struct
 from zlib import crc32
 
 from gateway.client.encoding.values import EXACT, clean_name, dumps
-from gateway.client.journal.format import POINT_ROW, ROW_HEAD, record_size
+from gateway.client.journal.format import CRC_BYTES, HEAD_BYTES, POINT_ROW, ROW_HEAD, record_size
 from gateway.client.journal.series import encode_definition
 
 TYPE_CHECKING = False
@@ -53,8 +53,9 @@ class RowColumns:
         self.size = size_of(len(names))  # bytes of a row at most
         self.plain_size = record_size(ROW_HEAD.size + 8 * len(names))  # ... without ints
         self._pack = Struct(f"<BBHIIqQII{len(names)}d").pack
-        self._write_plain = Struct(f"<I{16 - 4 + 24 + 8 * len(names)}s").pack_into
-        self._write_masked = Struct(f"<I{16 - 4 + 24 + 9 * len(names)}s").pack_into
+        plain = HEAD_BYTES - CRC_BYTES + ROW_HEAD.size + 8 * len(names)
+        self._write_plain = Struct(f"<I{plain}s").pack_into  # CRC, then the rest
+        self._write_masked = Struct(f"<I{plain + len(names)}s").pack_into
 
     def next_step(self) -> int | None:
         """Return the next step of all series, and count it; None if it is not the same for all of them."""
